@@ -1,0 +1,1 @@
+"""The rules of accounts and sessions: standard library only, no database, no web."""

@@ -1,0 +1,83 @@
+"""Which passwords are acceptable, and what a hasher must be able to do.
+
+NIST SP 800-63B-4 section 3.1.1.2 and ASVS 5.0 section 6.2: length rather than composition, any
+character, common passwords and the account's own words refused, verified exactly as given.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Protocol
+
+from authapp.domain.errors import Problem
+from authapp.domain.text import is_storable
+
+PASSWORD_MAX_LENGTH = 256
+
+_DECORATION = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted, one-way."""
+
+    def hash(self, password: str) -> str: ...
+
+    def verify(self, password: str, password_hash: str | None) -> bool:
+        """Whether `password` is the one hashed. For `None` it takes the same time and says no."""
+        ...
+
+    def needs_upgrade(self, password_hash: str) -> bool:
+        """Whether the hash was made with a lesser cost, or another key, than is set now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """`min_length` counts characters (code points), not bytes."""
+
+    min_length: int
+
+    def problems(self, password: str, *, name: str, email: str) -> Sequence[Problem]:
+        """What is wrong with `password` as the new password of the account named."""
+        return tuple(presented_problems(password)) or tuple(self._weaknesses(password, name, email))
+
+    def _weaknesses(self, password: str, name: str, email: str) -> Iterator[Problem]:
+        if len(password) < self.min_length:
+            yield Problem("too_short", {"minimum": self.min_length})
+        elif password.casefold() in common_passwords():
+            yield Problem("common_password")
+        elif _is_own_word(password, name, email):
+            yield Problem("own_word")
+
+
+def presented_problems(password: str) -> Iterator[Problem]:
+    """What is wrong with `password` as something to verify at all.
+
+    Found before any hashing, so that a password of a megabyte costs no more than a short one.
+    """
+    if not password:
+        yield Problem("required")
+    elif len(password) > PASSWORD_MAX_LENGTH:
+        yield Problem("too_long", {"maximum": PASSWORD_MAX_LENGTH})
+    elif not is_storable(password):
+        yield Problem("bad_characters")
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """Passwords of eight characters and more that lists of leaked ones are full of, casefolded."""
+    text = files("authapp.domain").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(text.split())
+
+
+def _is_own_word(password: str, name: str, email: str) -> bool:
+    """Whether the password is the name or the address with, at most, digits and signs around it."""
+    own = {name, email, email.partition("@")[0]}
+    own_words = {_bare(word) for word in own} | {word.casefold() for word in own}
+    return password.casefold() in own_words or _bare(password) in own_words - {""}
+
+
+def _bare(text: str) -> str:
+    return _DECORATION.sub("", text.casefold())

@@ -1,0 +1,116 @@
+"""Users: who they are, what their names and addresses may be, and what the rules need stored."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from authapp.domain.errors import Problem
+from authapp.domain.text import line_problems
+
+NAME_MAX_LENGTH = 100
+EMAIL_MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets.
+
+# Deliverability is known only by sending a message, so the shape is all that is checked: a local
+# part of at most 64 characters and a domain of dot-separated labels (RFC 5321 section 4.5.3.1).
+_EMAIL = re.compile(
+    r"""[^\s@<>()\[\]\\,;:"]{1,64}
+        @
+        (?=.{1,253}\Z)[^\W_](?:[\w-]{0,61}[^\W_])?(?:\.[^\W_](?:[\w-]{0,61}[^\W_])?)*""",
+    re.VERBOSE,
+)
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+class Role(StrEnum):
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+# Permissions follow from the role alone; a view asks for one with `permission="admin"`.
+PERMISSIONS = {
+    Role.MEMBER: frozenset({"account"}),
+    Role.ADMIN: frozenset({"account", "admin"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account, without its secrets. It doubles as the identity of a request."""
+
+    id: UUID
+    name: str
+    email: str
+    role: Role
+    status: Status
+    email_verified_at: datetime | None
+    created_at: datetime
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is Status.ACTIVE
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return PERMISSIONS[self.role]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user together with the password's hash; it never leaves the services."""
+
+    user: User
+    password_hash: str
+
+
+class UserRepository(Protocol):
+    """Where users are kept. Addresses are compared as `fold_email` folds them."""
+
+    def add(self, name: str, email: str, password_hash: str) -> User:
+        """Stores a new active member; raises `EmailTaken`, also in a race of two requests."""
+        ...
+
+    def by_id(self, user_id: UUID) -> User | None: ...
+
+    def by_email(self, email: str) -> User | None: ...
+
+    def credentials(self, email: str) -> Credentials | None: ...
+
+    def rename(self, user_id: UUID, name: str) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+    def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
+        """Swaps the hash if it still is `old`, and says whether it was."""
+        ...
+
+
+def fold_email(email: str) -> str:
+    """The form in which two addresses are the same account.
+
+    Only the letters A to Z are folded. Unicode has letters that fold together although they
+    belong to different mailboxes (CVE-2019-19844), and whose folding differs between Python and
+    a database's locale; A to Z fold alike everywhere.
+    """
+    return email.translate(_ASCII_LOWER)
+
+
+def name_problems(name: str) -> Sequence[Problem]:
+    """What is wrong with a name that has been trimmed; empty where nothing is."""
+    return tuple(line_problems(name, NAME_MAX_LENGTH))
+
+
+def email_problems(email: str) -> Sequence[Problem]:
+    """What is wrong with an e-mail address that has been trimmed; empty where nothing is."""
+    problems = tuple(line_problems(email, EMAIL_MAX_LENGTH))
+    if not problems and not _EMAIL.fullmatch(email):
+        return (Problem("bad_email"),)
+    return problems
