@@ -1,0 +1,158 @@
+"""The session's cookie: a random token, signed, so that a forged one never reaches the database.
+
+A cookie is `KIND TOKEN . SIGNATURE`. The token has 256 bits. The kind says whether a row may
+stand behind it: a visitor who has nothing to keep gets a token, from which the CSRF token of the
+forms is derived, but no row, and such a cookie costs the database nothing either.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pyramid.interfaces import IRequest
+from pyramid.response import Response
+from webob.cookies import make_cookie
+
+from authapp.settings import SessionSettings
+
+TOKEN_BYTES = 32
+VISITOR, STORED = "v", "s"
+
+_VALUE = re.compile(
+    r"(?P<signed>(?P<kind>[vs])(?P<token>[\w-]{43}))\.(?P<signature>[\w-]{43})", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a cookie says: a token, and whether a row may stand behind it."""
+
+    token: bytes = field(repr=False)
+    stored: bool
+
+    @classmethod
+    def new(cls, *, stored: bool) -> "Ticket":
+        return cls(secrets.token_bytes(TOKEN_BYTES), stored)
+
+    @property
+    def token_hash(self) -> bytes:
+        """All that the database ever sees of the token."""
+        return hashlib.sha256(self.token).digest()
+
+    @property
+    def csrf_token(self) -> str:
+        """Bound to the token, so that it changes whenever the token does; it does not reveal it
+        (OWASP CSRF Prevention Cheat Sheet, "Signed Double-Submit Cookie")."""
+        return _encode(hmac.digest(self.token, b"authapp csrf token", "sha256"))
+
+
+class TicketSigner:
+    """Turns tickets into cookie values and back. The first secret signs, all of them verify."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._keys = [
+            hashlib.sha256(b"authapp session cookie\0" + secret.encode()).digest()
+            for secret in secrets
+        ]
+
+    def dumps(self, ticket: Ticket) -> str:
+        signed = (STORED if ticket.stored else VISITOR) + _encode(ticket.token)
+        return f"{signed}.{_signature(self._keys[0], signed)}"
+
+    def loads(self, value: str) -> Ticket | None:
+        """The ticket in a cookie's value, or None for anything that was not signed here.
+
+        The signature is compared as text, so that no second spelling of it is accepted.
+        """
+        match = _VALUE.fullmatch(value)
+        if match is None:
+            return None
+        for key in self._keys:
+            if hmac.compare_digest(_signature(key, match["signed"]), match["signature"]):
+                return Ticket(_decode(match["token"]), match["kind"] == STORED)
+        return None
+
+
+class CookieJar:
+    """Reads the session's cookie from requests and writes it to responses, as the settings say."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._signer = TicketSigner(settings.secret)
+
+    def read(self, request: IRequest) -> Ticket | None:
+        """The ticket that the request brings. Garbage is no ticket, and never an error."""
+        for value in _cookie_values(request, self._name(request)):
+            ticket = self._signer.loads(value)
+            if ticket is not None:
+                return ticket
+        return None
+
+    def write(
+        self, request: IRequest, response: Response, ticket: Ticket, *, persistent: bool
+    ) -> None:
+        """Sets the cookie: for the session's whole lifetime, or until the browser is closed."""
+        self._set(request, response, self._signer.dumps(ticket), persistent=persistent)
+
+    def clear(self, request: IRequest, response: Response) -> None:
+        """Makes the browser forget the cookie; the attributes are those it was set with."""
+        self._set(request, response, None, persistent=True)
+
+    def _set(
+        self, request: IRequest, response: Response, value: str | None, *, persistent: bool
+    ) -> None:
+        settings = self._settings
+        cookie = make_cookie(
+            self._name(request),
+            value,
+            max_age=settings.lifetime if persistent else None,
+            path=settings.cookie_path,
+            domain=settings.cookie_domain,
+            secure=self._is_secure(request),
+            httponly=True,
+            samesite=settings.cookie_samesite,
+        )
+        if settings.cookie_partitioned:
+            cookie += "; Partitioned"  # WebOb does not know it yet.
+        response.headers.add("Set-Cookie", cookie)
+
+    def _is_secure(self, request: IRequest) -> bool:
+        if self._settings.cookie_secure == "auto":
+            return bool(request.scheme == "https")
+        return self._settings.cookie_secure == "true"
+
+    def _name(self, request: IRequest) -> str:
+        settings = self._settings
+        if settings.cookie_name is not None:
+            return settings.cookie_name
+        host_only = settings.cookie_domain is None and settings.cookie_path == "/"
+        return "__Host-session" if host_only and self._is_secure(request) else "session"
+
+
+def _cookie_values(request: IRequest, name: str) -> Iterator[str]:
+    """All values of the cookie `name`, straight from the header.
+
+    Another host of the same domain can set a second cookie of the same name, and WebOb raises
+    UnicodeDecodeError for some values of cookies that are not ours; neither may cost a session.
+    """
+    header = request.environ.get("HTTP_COOKIE", "")
+    for pair in header.split(";"):
+        key, separator, value = pair.strip().partition("=")
+        if separator and key == name:
+            yield value.strip('"')
+
+
+def _signature(key: bytes, signed: str) -> str:
+    return _encode(hmac.digest(key, signed.encode(), "sha256"))
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=")

@@ -1,0 +1,521 @@
+"""`request.session`: a mapping that is loaded when it is first needed and written with the commit.
+
+Nothing is written while a request runs. What it changed is found by comparison in a before-commit
+hook, and written there in one statement within the request's own transaction; the cookie is set
+after the commit, and only then (`authapp.sessions.factory` has the order of events).
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from pyramid.httpexceptions import HTTPRedirection
+from pyramid.interfaces import IRequest, ISession
+from pyramid.response import Response
+from zope.interface import implementer
+
+from authapp.domain.sessions import (
+    Client,
+    DataChange,
+    NewSession,
+    Outcome,
+    OwnerGone,
+    Rotation,
+    SessionRecord,
+    SessionStore,
+)
+from authapp.sessions import codec
+from authapp.sessions.cookie import CookieJar, Ticket
+from authapp.sessions.errors import (
+    SessionConflict,
+    SessionLost,
+    SessionNotAllowed,
+    SessionNotWritable,
+    SessionTooLarge,
+)
+
+log = logging.getLogger(__name__)
+
+_FLASH_PREFIX = "_f_"
+_USER_AGENT_MAX_LENGTH = 512
+
+
+class SessionMode(StrEnum):
+    """What a view may do with the session: `config.add_view(…, session="readonly")`."""
+
+    WRITE = "write"
+    NO_TOUCH = "no_touch"  # The request does not count as use, as those of a poll should not.
+    READONLY = "readonly"
+    NONE = "none"
+
+
+SESSION_MODE = "authapp.session_mode"  # The key in the request's environ.
+
+
+@implementer(ISession)
+class Session(MutableMapping[str, Any]):
+    """The web session of one request.
+
+    Beyond Pyramid's `ISession` it offers `id`, `user_id`, `owner`, `persistent`, `sign_in`,
+    `rotate`, `reload` and `save_now`. Values are what JSON can carry, and datetime, date, UUID,
+    Decimal and bytes.
+    """
+
+    def __init__(
+        self,
+        request: IRequest,
+        jar: CookieJar,
+        store: SessionStore,
+        *,
+        max_size: int,
+        rolling: bool,
+        lock: bool,
+    ) -> None:
+        """`max_size` is in bytes, `rolling` sends the cookie again with each touch, and `lock`
+        makes loading take the row's lock, as the second run of a request does."""
+        self._request = request
+        self._jar = jar
+        self._store = store
+        self._max_size = max_size
+        self._rolling = rolling
+        self._lock = lock
+
+        self._ticket = jar.read(request)  # What the browser holds, if it was signed here.
+        self._record: SessionRecord | None = None
+        self._loaded = False
+        self._data: dict[str, Any] | None = None  # Decoded when first looked at.
+        self._begun_at = int(time.time())
+
+        self._next_ticket: Ticket | None = None  # What the browser is to hold from now on.
+        self._next_user_id: Any = None
+        self._next_persistent: bool | None = None
+        self._ended_record: SessionRecord | None = None  # Ended by this request.
+
+        self._enlisted = False
+        self._saved = False
+        self._committed = False
+        self._resend_cookie = False
+        self._cookie_is_stale = False  # It names a session that ended some other way.
+
+    # What the session is.
+
+    @property
+    def id(self) -> UUID | None:
+        """The public id of the stored session, the same for its whole life; None for a new one."""
+        record = self._load()
+        return record.id if record else None
+
+    @property
+    def user_id(self) -> Any:
+        """The key of the user who is signed in, or None."""
+        record = self._load()
+        if self._next_user_id is not None or record is None:
+            return self._next_user_id
+        return record.user_id
+
+    @property
+    def owner(self) -> Any:
+        """What the application loads along with a session, as of the request's beginning."""
+        record = self._load()
+        return record.owner if record else None
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the cookie outlives the browser. Sessions do, unless they are told not to."""
+        if self._next_persistent is not None:
+            return self._next_persistent
+        record = self._load()
+        return record.persistent if record else True
+
+    @persistent.setter
+    def persistent(self, persistent: bool) -> None:
+        self._next_persistent = persistent
+        if self._load() is not None:
+            self.rotate()  # The cookie has to be sent once more.
+
+    @property
+    def created(self) -> int:
+        """When the session was stored first, in seconds since the epoch; now, for a new one."""
+        record = self._load()
+        return int(record.created_at.timestamp()) if record else self._begun_at
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing is stored of this session yet."""
+        return self._load() is None
+
+    # What can be done with it.
+
+    def sign_in(self, user_id: Any, *, persistent: bool | None = None) -> None:
+        """Makes `user_id` the session's user, under a new token.
+
+        What was kept for an anonymous visitor, or for the same user, stays, under the same id; a
+        session that was another user's is ended and a new one begun.
+        """
+        record = self._load()
+        if record is not None and record.user_id not in (None, user_id):
+            self.invalidate()
+        self._next_user_id = user_id
+        self._next_persistent = persistent
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Replaces the token, keeps everything else; the old token is dead with the commit."""
+        self._enlist()
+        self._next_ticket = Ticket.new(stored=True)
+
+    def invalidate(self) -> None:
+        """Ends the session: its row goes with the commit, and what follows starts a new one."""
+        record = self._load()
+        if record is not None:
+            self._enlist()
+            self._ended_record = record
+        elif self._ticket is not None:
+            self._cookie_is_stale = True
+        self._ticket = self._next_ticket = None
+        self._record = None
+        self._data = {}
+        self._next_user_id = self._next_persistent = None
+
+    def reload(self) -> None:
+        """Forgets what has not been written yet, and reads the session again when next needed."""
+        self._loaded = False
+        self._record = self._ended_record = self._data = None
+        self._next_ticket = self._next_user_id = self._next_persistent = None
+
+    def save_now(self) -> None:
+        """Writes what has changed so far at once, in a transaction of its own.
+
+        For the rare write that must outlive a rollback of the request. Raises `SessionConflict`
+        when another request has changed the same keys, and `SessionNotWritable` when this is the
+        second run of a request, which holds the row's lock in its own transaction.
+        """
+        self._enlist()
+        if not self._has_changes():
+            return
+        if self._lock:
+            raise SessionNotWritable("save_now() was called in a request that is run again")
+        store, self._store = self._store, self._store.apart()
+        try:
+            self._write()
+        finally:
+            self._store = store
+        self._settle()
+
+    def changed(self) -> None:
+        """Does nothing: changes are found by comparison, also those deep inside of values."""
+        self._enlist()
+
+    # CSRF tokens. Pyramid's default storage policy asks the session for them.
+
+    def get_csrf_token(self) -> str:
+        """Derived from the cookie's token, so that it needs no row, and changes with sign-in."""
+        self._check_allowed()
+        self._load()  # The token of a session that has ended vouches for nothing.
+        ticket = self._next_ticket or self._ticket
+        if ticket is None:
+            ticket = self._next_ticket = Ticket.new(stored=False)
+        return ticket.csrf_token
+
+    def new_csrf_token(self) -> str:
+        """A new CSRF token takes a new token in the cookie."""
+        if self._load() is not None or self._next_user_id is not None:
+            self.rotate()
+        else:
+            self._next_ticket = Ticket.new(stored=False)
+        return self.get_csrf_token()
+
+    # Flash messages: lists under keys of their own.
+
+    def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
+        messages = self.get(_FLASH_PREFIX + queue, [])
+        if allow_duplicate or msg not in messages:
+            self[_FLASH_PREFIX + queue] = [*messages, msg]
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        messages: list[Any] = self.pop(_FLASH_PREFIX + queue, [])
+        return messages
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        messages: list[Any] = self.get(_FLASH_PREFIX + queue, [])
+        return messages
+
+    # The mapping.
+
+    def __getitem__(self, key: str) -> Any:
+        return self._content()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        # Checked at once, so that the traceback shows the line that is wrong.
+        codec.check_key(key)
+        codec.dumps(value, f"session[{key!r}]")
+        self._enlist()
+        self._content()[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        self._enlist()
+        del self._content()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content())
+
+    def __len__(self) -> int:
+        return len(self._content())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._content()
+
+    def __ior__(self, other: Any) -> "Session":
+        self.update(other)
+        return self
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self._content())
+
+    def __repr__(self) -> str:
+        # Neither the token nor the values: this lands in logs.
+        return f"<Session {self._record.id if self._record else 'not stored'}>"
+
+    # Loading.
+
+    def _load(self) -> SessionRecord | None:
+        if not self._loaded:
+            self._loaded = True
+            if self._mode is SessionMode.NONE:
+                self._ticket = None
+            elif self._ticket is not None and self._ticket.stored:
+                self._load_stored(self._ticket)
+        return self._record
+
+    def _load_stored(self, ticket: Ticket) -> None:
+        try:
+            record = self._store.load(ticket.token_hash, lock=self._lock)
+        except BaseException:
+            self._loaded = False
+            raise
+        if record is None:
+            self._ticket = None
+            self._cookie_is_stale = True
+            return
+        self._record = record
+        if record.touch_due and self._mode is not SessionMode.NO_TOUCH:
+            self._store.touch(record)
+            self._resend_cookie = self._rolling
+
+    def _content(self) -> dict[str, Any]:
+        self._check_allowed()
+        if self._data is None:
+            record = self._load()
+            self._data = _decoded(record) if record else {}
+            # A value that is handed out may be changed in place, which only a comparison at the
+            # time of the commit can tell.
+            if self._data and self._is_writable():
+                self._enlist()
+        return self._data
+
+    def _check_allowed(self) -> None:
+        if self._mode is SessionMode.NONE:
+            raise SessionNotAllowed('this view is declared with session="none"')
+
+    # Writing: before the commit.
+
+    @property
+    def _mode(self) -> SessionMode:
+        mode: SessionMode = self._request.environ.get(SESSION_MODE, SessionMode.WRITE)
+        return mode
+
+    def _is_in_transaction(self) -> bool:
+        return bool(self._request.environ.get("tm.active"))
+
+    def _is_writable(self) -> bool:
+        read_only = self._mode in {SessionMode.READONLY, SessionMode.NONE}
+        return self._is_in_transaction() and not self._saved and not read_only
+
+    def _enlist(self) -> None:
+        """Makes the coming commit write the session; raises `SessionNotWritable` without one."""
+        if not self._is_writable():
+            raise SessionNotWritable(self._why_not_writable())
+        if self._enlisted:
+            return
+        transaction = self._request.tm.get()
+        transaction.addBeforeCommitHook(self._save)
+        transaction.addAfterCommitHook(self._note_commit)
+        self._enlisted = True
+
+    def _why_not_writable(self) -> str:
+        if self._saved:
+            return "the session was changed after it had been written"
+        if not self._is_in_transaction():
+            return (
+                "the session was changed outside of the request's transaction, where nothing would "
+                "write it; is pyramid_tm included, and does tm.activate_hook let this request in?"
+            )
+        return f'the session was changed in a view that is declared with session="{self._mode}"'
+
+    def _save(self) -> None:
+        self._saved = True
+        self._write()
+
+    def _write(self) -> None:
+        if self._ended_record is not None:
+            self._store.delete(self._ended_record)
+        try:
+            if self._record is not None:
+                self._update(self._record)
+            elif self._data or self._next_user_id is not None:
+                self._insert()
+        except OwnerGone:
+            # Run again, the request will find that there is no such user.
+            raise SessionConflict("a user was deleted while being signed in") from None
+
+    def _has_changes(self) -> bool:
+        if self._ended_record is not None:
+            return True
+        if self._record is None:
+            return bool(self._data) or self._next_user_id is not None
+        return bool(self._change(self._record).after or self._rotation(self._record))
+
+    def _settle(self) -> None:
+        """Makes what `save_now` has written the state from which further changes are told."""
+        if self._next_ticket is not None:
+            self._ticket, self._resend_cookie = self._next_ticket, True
+        self._cookie_is_stale |= self._ended_record is not None
+        data = self._data
+        self.reload()
+        self._data = data if self._load() is not None else {}
+
+    def _insert(self) -> None:
+        # A visitor's own token becomes the row's, so that forms that are open stay valid.
+        ticket = self._next_ticket or self._ticket or Ticket.new(stored=True)
+        self._next_ticket = Ticket(ticket.token, stored=True)
+        data = self._encoded()
+        self._check_size(data)
+        self._store.insert(
+            NewSession(
+                id=uuid4(),
+                token_hash=ticket.token_hash,
+                user_id=self._next_user_id,
+                persistent=self.persistent,
+                data=data,
+                client=self._client(),
+            )
+        )
+
+    def _update(self, record: SessionRecord) -> None:
+        change, rotation = self._change(record), self._rotation(record)
+        if not change.after and rotation is None:
+            return
+        outcome = self._store.update(record, change, rotation)
+        if outcome is Outcome.CONFLICT:
+            raise SessionConflict(f"session {record.id} was changed by another request")
+        if outcome is Outcome.WRITTEN:
+            return
+        log.info("session %s %s while a request was under way", record.id, outcome.value)
+        if self._next_user_id is not None:
+            # What was kept for the visitor is gone, yet the sign-in stands: in a session anew.
+            self._record, self._data = None, {}
+            self._insert()
+        else:
+            self._next_ticket = None
+            self._cookie_is_stale = outcome is Outcome.ENDED
+
+    def _change(self, record: SessionRecord) -> DataChange:
+        if self._data is None:
+            return DataChange()
+        before = {key: _canonical(value) for key, value in json.loads(record.data).items()}
+        after = self._encoded()
+        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        if changed:
+            self._check_size(after)
+        return DataChange(
+            before={key: before.get(key) for key in changed},
+            after={key: after.get(key) for key in changed},
+        )
+
+    def _encoded(self) -> dict[str, str]:
+        data = self._data or {}
+        return {key: codec.dumps(value, f"session[{key!r}]") for key, value in data.items()}
+
+    def _check_size(self, encoded: Mapping[str, str]) -> None:
+        size = sum(len(key.encode()) + len(text) for key, text in encoded.items())
+        if size > self._max_size:
+            largest = max(encoded, key=lambda key: len(encoded[key]))
+            raise SessionTooLarge(
+                f"the session's data takes {size} bytes, and session.max_size is {self._max_size}; "
+                f"the largest key is {largest!r} with {len(encoded[largest])}"
+            )
+
+    def _rotation(self, record: SessionRecord) -> Rotation | None:
+        if self._next_ticket is None or not self._next_ticket.stored:
+            return None
+        user_id = self._next_user_id if self._next_user_id is not None else record.user_id
+        return Rotation(self._next_ticket.token_hash, user_id, self.persistent, self._client())
+
+    def _client(self) -> Client:
+        # Not `client_addr`, which believes the X-Forwarded-For of anybody: where there is a
+        # proxy, waitress has put the client's address into REMOTE_ADDR.
+        user_agent = self._request.environ.get("HTTP_USER_AGENT", "")
+        printable = "".join(c for c in user_agent if c.isprintable())
+        return Client(self._request.remote_addr, printable[:_USER_AGENT_MAX_LENGTH] or None)
+
+    # The cookie: after the commit.
+
+    def _note_commit(self, success: bool) -> None:
+        self._committed = success
+
+    def set_cookie(self, request: IRequest, response: Response) -> None:
+        """The response callback: tells the browser what was committed, and nothing else."""
+        _mark_personal(response)
+        self._fail_if_lost(request)
+        ticket = self._ticket if self._resend_cookie else None
+        if self._next_ticket is not None and (self._committed or not self._next_ticket.stored):
+            ticket = self._next_ticket
+        if ticket is not None:
+            persistent = ticket.stored and self.persistent
+            self._jar.write(request, response, ticket, persistent=persistent)
+        elif self._cookie_is_stale or (self._committed and self._ended_record is not None):
+            self._jar.clear(request, response)
+
+    def _fail_if_lost(self, request: IRequest) -> None:
+        """Refuses to send a person on as if all had been well.
+
+        pyramid_tm rolls back what a raised response leaves behind. For an error that is meant;
+        for a redirect, say after a sign-in, it is a mistake that would go unnoticed.
+        """
+        redirect = getattr(request, "exception", None)
+        if not isinstance(redirect, HTTPRedirection) or not self._enlisted or self._saved:
+            return
+        if self._has_changes():
+            raise SessionLost(
+                f"the session was changed, and then {type(redirect).__name__} was raised, which "
+                "rolls the change back; return the response instead, or call "
+                "request.session.save_now() first"
+            )
+
+
+def _decoded(record: SessionRecord) -> dict[str, Any]:
+    """The session's content. What something else wrote there, and nobody can read, is left out."""
+    content = {}
+    for key, value in json.loads(record.data).items():
+        try:
+            content[key] = codec.decode(value)
+        except (ValueError, ArithmeticError):
+            log.warning("session %s: the value of %r cannot be read", record.id, key)
+    return content
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _mark_personal(response: Response) -> None:
+    """Keeps caches from handing one person's page to another (CVE-2023-30861)."""
+    vary = response.vary or ()
+    if "Cookie" not in vary and "*" not in vary:
+        response.vary = (*vary, "Cookie")
+    if "Cache-Control" not in response.headers:
+        response.cache_control = "no-store"
