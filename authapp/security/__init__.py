@@ -1,0 +1,21 @@
+"""Who may do what, and what never gets as far as a view."""
+
+from pyramid.config import Configurator
+from pyramid.tweens import EXCVIEW
+
+from authapp.security.gate import needs_csrf_token
+from authapp.security.policy import SessionSecurityPolicy
+
+
+def includeme(config: Configurator) -> None:
+    config.set_security_policy(SessionSecurityPolicy())
+    # The gate checks where a request comes from, over http as well as https, so Pyramid's own
+    # check, which looks at https alone, is not needed.
+    config.set_default_csrf_options(
+        require_csrf=True, callback=needs_csrf_token, check_origin=False
+    )
+    config.add_tween("authapp.security.gate.gate_tween_factory", under=EXCVIEW)
+    # Over the transaction, so that a page about a commit that failed has the headers too.
+    config.add_tween(
+        "authapp.security.headers.headers_tween_factory", over="pyramid_tm.tm_tween_factory"
+    )

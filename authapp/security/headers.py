@@ -1,0 +1,45 @@
+"""Headers that every response carries: pages, errors, redirects and static files."""
+
+from collections.abc import Callable
+
+from pyramid.interfaces import IRequest
+from pyramid.registry import Registry
+from pyramid.response import Response
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer, under which browsers send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+STRICT_TRANSPORT_SECURITY = "max-age=63072000; includeSubDomains"
+
+Handler = Callable[[IRequest], Response]
+
+
+def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
+    def headers_tween(request: IRequest) -> Response:
+        response = handler(request)
+        # A view may have set a stricter or a looser one of its own.
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.scheme == "https":
+            response.headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)
+        return response
+
+    return headers_tween
