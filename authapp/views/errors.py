@@ -1,0 +1,138 @@
+"""The pages for what went wrong. They touch neither the session nor the database, which may be
+what went wrong, and they never show more of an error than its kind."""
+
+import logging
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from pyramid.exceptions import BadCSRFToken, PredicateMismatch
+from pyramid.httpexceptions import HTTPClientError, HTTPException, HTTPSeeOther, HTTPServerError
+from pyramid.interfaces import IRequest
+from pyramid.response import Response
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+
+from authapp.domain.errors import UserNotFound
+from authapp.security.gate import SAFE_METHODS
+from authapp.views.responses import json_error, page
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+
+TITLES = {
+    400: "That request could not be understood",
+    401: "Please sign in",
+    403: "You may not see this",
+    404: "There is nothing here",
+    405: "That cannot be done here",
+    413: "That is too much",
+    500: "Something went wrong here",
+    503: "We will be back in a moment",
+}
+MESSAGES = {
+    403: "Your account does not have the permission that this page needs.",
+    404: "The address may be misspelt, or the page may have moved.",
+    500: "It is not your fault, and it has been noted. Please try again in a moment.",
+    503: "The service is busy or being restarted. Nothing was changed. Please try again shortly.",
+}
+
+Action = tuple[str, str]
+
+
+@notfound_view_config()
+def not_found(error: HTTPException, request: IRequest) -> Response:
+    allowed = allowed_methods(request) if isinstance(error, PredicateMismatch) else set()
+    if allowed and request.method not in allowed:
+        response = error_response(
+            request, 405, "method_not_allowed", f"This address does not answer {request.method}."
+        )
+        response.allow = sorted(allowed)
+        return response
+    return error_response(request, 404, "not_found", MESSAGES[404])
+
+
+@forbidden_view_config()
+def forbidden(request: IRequest) -> Response:
+    if request.is_authenticated:
+        return error_response(request, 403, "forbidden", MESSAGES[403])
+    return sign_in_first(request)
+
+
+@exception_view_config(UserNotFound)
+def sign_in_first(request: IRequest) -> Response:
+    """For visitors, and for whoever was deleted while a request of theirs was under way."""
+    if request.wants_json:
+        return json_error(401, "unauthenticated", "Sign in first.")
+    # Only a page can be gone back to; where a form was sent, its page is not known.
+    target = request.path_qs if request.method in SAFE_METHODS else request.route_path("account")
+    query = urlencode({"next": target})
+    return HTTPSeeOther(location=f"{request.route_path('sign_in')}?{query}")
+
+
+@exception_view_config(BadCSRFToken)
+def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
+    return error_response(
+        request,
+        400,
+        "bad_csrf_token",
+        "The form was open for too long, or you have signed in or out in another window since. "
+        "Nothing was changed. Go back to the page and send the form again.",
+        actions=[("Back to the page", request.path)],
+    )
+
+
+@exception_view_config(HTTPClientError)
+def client_error(error: HTTPClientError, request: IRequest) -> Response:
+    code = error.title.lower().replace(" ", "_")
+    return error_response(request, error.status_int, code, error.detail or "")
+
+
+@exception_view_config(HTTPServerError)
+def server_error(error: HTTPServerError, request: IRequest) -> Response:
+    return error_response(request, error.status_int, "server_error", MESSAGES[500])
+
+
+# Where a request will be run again, the answer to this attempt would be thrown away; and a page
+# would make pyramid_tm believe that the error had been dealt with.
+@exception_view_config(Exception, retryable_error=False)
+def internal_error(error: Exception, request: IRequest) -> Response:
+    log.error("unhandled error", exc_info=error)
+    return error_response(request, 500, "internal_error", MESSAGES[500])
+
+
+def unavailable(error: Exception, request: IRequest) -> Response:
+    """The database cannot be reached, or a race was lost more often than is tried again.
+
+    `authapp.wiring` says for which exceptions.
+    """
+    log.error("unavailable: %s", error, exc_info=error)
+    response = error_response(request, 503, "unavailable", MESSAGES[503])
+    response.retry_after = RETRY_AFTER_SECONDS
+    return response
+
+
+def error_response(
+    request: IRequest, status: int, code: str, message: str, actions: Sequence[Action] = ()
+) -> Response:
+    if request.wants_json:
+        response = json_error(status, code, message)
+    else:
+        title = TITLES.get(status, TITLES[400] if status < 500 else TITLES[500])
+        actions = [*actions, ("To the front page", request.route_path("home"))]
+        response = page(request, "error", status, title=title, message=message, actions=actions)
+    response.cache_control = "no-store"
+    return response
+
+
+def allowed_methods(request: IRequest) -> set[str]:
+    """The methods that the views of the matched route answer, by the application's registry."""
+    route = request.matched_route
+    if route is None:
+        return set()
+    allowed: set[str] = set()
+    for view in request.registry.introspector.get_category("views", ()):
+        introspectable = view["introspectable"]
+        if introspectable["route_name"] == route.name:
+            methods = introspectable["request_methods"] or ()
+            allowed.update([methods] if isinstance(methods, str) else methods)
+    return allowed | {"HEAD"} if "GET" in allowed else allowed

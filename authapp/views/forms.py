@@ -1,0 +1,84 @@
+"""Reading what was sent: the same fields from a form or from a JSON object."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyramid.httpexceptions import HTTPBadRequest
+from pyramid.interfaces import IRequest
+
+from authapp.domain.errors import InvalidInput, Problem
+from authapp.domain.text import is_storable
+
+# What is never shown again, not even to the person who typed it.
+SECRET_FIELDS = frozenset({"password"})
+
+
+class Form:
+    """The named fields of a request's body; a field that is missing is empty."""
+
+    def __init__(self, request: IRequest, *names: str) -> None:
+        """Raises HTTPBadRequest for a body that cannot be read at all."""
+        sent = _json_object(request) if is_json(request) else None
+        self._fields: dict[str, str] = {}
+        self._problems: dict[str, list[Problem]] = {}
+        for name in names:
+            try:
+                self._fields[name] = (
+                    _form_text(request, name) if sent is None else _json_text(sent.get(name))
+                )
+            except ValueError as error:
+                self._fields[name] = ""
+                self._problems[name] = [Problem(str(error))]
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name]
+
+    def check(self) -> None:
+        """Raises `InvalidInput` for fields that are not text, or not there exactly once."""
+        if self._problems:
+            raise InvalidInput(self._problems)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """What was typed, to be shown again with the errors."""
+        return {
+            name: text if is_storable(text) else ""
+            for name, text in self._fields.items()
+            if name not in SECRET_FIELDS
+        }
+
+
+def is_json(request: IRequest) -> bool:
+    return bool(request.content_type == "application/json")
+
+
+def _json_object(request: IRequest) -> Mapping[str, Any]:
+    if not request.body:
+        return {}
+    try:
+        sent = request.json_body
+    except (ValueError, RecursionError):
+        raise HTTPBadRequest("The body is not JSON.") from None
+    if not isinstance(sent, dict):
+        raise HTTPBadRequest("The body is not a JSON object.")
+    return sent
+
+
+def _json_text(value: Any) -> str:
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "1"
+    if not isinstance(value, str):
+        raise ValueError("not_text")
+    return value
+
+
+def _form_text(request: IRequest, name: str) -> str:
+    # Only the body counts: what stands in an address ends up in logs and histories.
+    values = request.POST.getall(name)
+    if len(values) > 1:
+        raise ValueError("repeated")
+    if values and not isinstance(values[0], str):
+        raise ValueError("not_text")
+    return values[0] if values else ""

@@ -1,0 +1,28 @@
+"""The words for the problems that the domain names by codes."""
+
+from collections.abc import Mapping, Sequence
+
+from authapp.domain.errors import Problem
+
+PROBLEMS = {
+    "required": "This field is required.",
+    "not_text": "This must be text.",
+    "repeated": "This field was sent more than once.",
+    "too_long": "Use at most {maximum} characters.",
+    "too_short": "Use at least {minimum} characters.",
+    "bad_characters": "This contains characters that cannot be used here.",
+    "bad_email": "This is not an e-mail address. It should look like name@example.com.",
+    "email_taken": "There is already an account with this e-mail address.",
+    "common_password": "This password is one of those that are guessed first. Use another.",
+    "own_word": "Your own name or address is too easy to guess. Use another password.",
+}
+INVALID_CREDENTIALS = "Invalid email or password"
+INVALID_INPUT = "Some of the fields need another look."
+
+
+def describe(problems: Mapping[str, Sequence[Problem]]) -> dict[str, list[str]]:
+    """The problems of each field in words."""
+    return {
+        field: [PROBLEMS[problem.code].format(**problem.params) for problem in listed]
+        for field, listed in problems.items()
+    }

@@ -1,0 +1,73 @@
+"""Picking a response: the page, or its JSON twin at the same address."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.interfaces import IRequest
+from pyramid.renderers import render_to_response
+from pyramid.response import Response
+
+from authapp.domain.errors import Problem
+from authapp.domain.users import User
+from authapp.views import messages
+from authapp.views.forms import Form, is_json
+
+JSON, HTML = "application/json", "text/html"
+
+
+def wants_json(request: IRequest) -> bool:
+    """Whether to answer in JSON: the body is JSON, or Accept prefers it to HTML."""
+    if is_json(request):
+        return True
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    if "json" not in accept:
+        return False
+    offers = request.accept.acceptable_offers([HTML, JSON])
+    return bool(offers) and offers[0][0] == JSON
+
+
+def page(request: IRequest, template: str, status: int = 200, **context: Any) -> Response:
+    """Renders `authapp/templates/<template>.jinja2`, which knows the `status` as well."""
+    context["status"] = status
+    response = render_to_response(f"authapp:templates/{template}.jinja2", context, request)
+    response.status_int = status
+    return response
+
+
+def json(body: Any, status: int = 200) -> Response:
+    if status == 204:
+        return Response(status=204)
+    return Response(json_body=body, status=status, content_type=JSON, charset="UTF-8")
+
+
+def json_error(
+    status: int, code: str, message: str, fields: Mapping[str, Sequence[str]] | None = None
+) -> Response:
+    error = {"code": code, "message": message, "fields": fields or {}}
+    return json({"error": error}, status)
+
+
+def done(request: IRequest, *, location: str, body: Any = None, status: int = 200) -> Response:
+    """What was asked for is done: the person goes on to `location`, a program gets `body`."""
+    if request.wants_json:
+        return json(body, status)
+    return HTTPSeeOther(location=location)
+
+
+def refused(
+    request: IRequest,
+    template: str,
+    form: Form,
+    problems: Mapping[str, Sequence[Problem]],
+    **context: Any,
+) -> Response:
+    """The form again, with what was typed and each problem beside its field."""
+    errors = messages.describe(problems)
+    if request.wants_json:
+        return json_error(400, "invalid_input", messages.INVALID_INPUT, errors)
+    return page(request, template, 400, values=form.shown, errors=errors, **context)
+
+
+def user_body(user: User) -> dict[str, dict[str, str]]:
+    return {"user": {"id": str(user.id), "name": user.name, "email": user.email, "role": user.role}}
