@@ -1,0 +1,62 @@
+"""`authapp sessions`: look at them, end them, clear away the expired ones."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+import click
+
+from authapp.cli.context import Context, Group, pass_context
+from authapp.domain.sessions import PURGE_BATCH_SIZE, SessionInfo, purge
+
+
+@click.group(cls=Group)
+def sessions() -> None:
+    """Look at sessions, end them, clear away the expired ones."""
+
+
+@sessions.command("list")
+@click.argument("user_id", type=click.UUID)
+@pass_context
+def list_sessions(context: Context, user_id: UUID) -> None:
+    """List the live sessions of the user USER_ID, the one used last first."""
+    found = context.sessions.of_user(user_id)
+    lines = [_line(session) for session in found] or ["no live sessions"]
+    context.answer({"sessions": [asdict(session) for session in found]}, "\n".join(lines))
+
+
+@sessions.command()
+@click.argument("session_id", type=click.UUID)
+@pass_context
+def revoke(context: Context, session_id: UUID) -> None:
+    """End the session SESSION_ID."""
+    if not context.sessions.revoke(session_id):
+        raise click.ClickException(f"there is no session {session_id}")
+    context.answer({"revoked": 1}, f"ended the session {session_id}")
+
+
+@sessions.command("purge")
+@click.option("--batch-size", type=click.IntRange(1, 100_000), default=PURGE_BATCH_SIZE)
+@pass_context
+def purge_sessions(context: Context, batch_size: int) -> None:
+    """Delete expired sessions, in short transactions; several may run at once."""
+    deleted = sum(purge(context.sessions, batch_size=batch_size))
+    context.answer({"deleted": deleted}, f"deleted {deleted} expired sessions")
+
+
+@sessions.command()
+@pass_context
+def stats(context: Context) -> None:
+    """Count the sessions."""
+    counts = context.sessions.count()
+    context.answer(
+        asdict(counts),
+        f"live: {counts.live}, of which signed in: {counts.signed_in}; expired: {counts.expired}",
+    )
+
+
+def _line(session: SessionInfo) -> str:
+    return (
+        f"{session.id}  signed in {session.created_at:%Y-%m-%d %H:%M}"
+        f"  last used {session.last_seen_at:%Y-%m-%d %H:%M}"
+        f"  from {session.address or 'unknown'}"
+    )
