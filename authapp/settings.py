@@ -7,8 +7,10 @@ file below the section's prefix, its metadata say how to read it and what it may
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
+from ipaddress import IPv6Address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -21,9 +23,11 @@ _PLACEHOLDER_WORDS = re.compile(
 )
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d{1,9})([smhdw])")
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _SIZE = re.compile(r"(\d{1,9})\s*(B|KiB|MiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+_SITE = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[^]]*\])(:(?P<port>\d+))?/?")
+_PORTS = {"http": 80, "https": 443}
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # A token by RFC 6265 section 4.1.1.
 
 
@@ -115,14 +119,23 @@ def read_cookie_domain(text: str) -> str:
 
 
 def read_url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        well_formed = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed or parts.path not in {"", "/"} or parts.query or parts.fragment:
+    """The origin, as browsers write it: in small letters, and without the scheme's own port."""
+    match = _SITE.fullmatch(text.lower())
+    port = int(match["port"] or 0) if match else 0
+    if match is None or (match["port"] and not 0 < port < 65536) or not _is_host(match["host"]):
         raise ValueError("an address such as https://accounts.example.com, without a path")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    origin = f"{match['scheme']}://{match['host']}"
+    return f"{origin}:{port}" if port not in {0, _PORTS[match["scheme"]]} else origin
+
+
+def _is_host(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return True
 
 
 def read_database_url(text: str) -> str:
@@ -143,11 +156,12 @@ def read_rate(text: str) -> tuple[int, timedelta]:
 
 
 def read_mail_url(text: str) -> str:
-    parts = urlsplit(text)
-    if text == "console:" or (parts.scheme == "directory" and len(text) > len("directory:")):
+    scheme, _, rest = text.partition(":")
+    if text == "console:" or (scheme == "directory" and rest):
         return text
-    if parts.scheme in {"smtp", "smtps"} and parts.hostname:
-        return text
+    with suppress(ValueError):
+        if scheme in {"smtp", "smtps"} and urlsplit(text).hostname and urlsplit(text).port != 0:
+            return text
     raise ValueError("console:, directory:PATH, smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
 
 
@@ -169,7 +183,7 @@ def setting(
     A secret's value never stands in a message.
     """
     metadata = {"read": read, "default": default, "optional": optional, "secret": secret}
-    return field(metadata=metadata)
+    return field(metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,60 +271,94 @@ class Settings:
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> "Settings":
         """Reads the expanded strings of an ini file; raises `SettingsError` naming all it finds."""
-        problems: Problems = []
+        problems = missing_variables(raw)
         sections = {f.name: read_section(f.type, f.name, raw, problems) for f in fields(cls)}
-        if not problems:
-            settings = cls(**sections)
-            problems = check_together(settings)
+        problems += check_together(sections["mode"], sections["session"])
         if problems:
             raise SettingsError(problems)
-        return settings
+        return cls(**sections)
 
 
-PREFIXES = {"mode": "authapp", "database": "sqlalchemy"}
+def _prefix(name: str) -> str:
+    return {"mode": "authapp", "database": "sqlalchemy"}.get(name, name) + "."
+
+
+def load_session_settings(raw: Mapping[str, Any]) -> SessionSettings:
+    """Reads what the sessions need, for applications that include them alone."""
+    mode: ModeSettings = load_section(ModeSettings, "mode", raw)
+    session: SessionSettings = load_section(SessionSettings, "session", raw)
+    if problems := check_together(mode, session):
+        raise SettingsError(problems)
+    return session
+
+
+def load_database_settings(raw: Mapping[str, Any]) -> DatabaseSettings:
+    """Reads what migrations and commands need. Other options of SQLAlchemy's, which an application
+    that includes the sessions alone may have, are passed over."""
+    known = {_prefix("database") + f.name for f in fields(DatabaseSettings)}
+    needed = {key: value for key, value in raw.items() if key in known}
+    database: DatabaseSettings = load_section(DatabaseSettings, "database", needed)
+    return database
 
 
 def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
-    """Reads one section alone, for applications that include only a part of authapp."""
-    problems: Problems = []
-    loaded = read_section(section, name, raw, problems)
-    if not problems and isinstance(loaded, SessionSettings):
-        problems = check_session(loaded)
+    """Reads one section, and looks at no other settings; raises `SettingsError`."""
+    needed = {key: value for key, value in raw.items() if key.startswith(_prefix(name))}
+    problems = missing_variables(needed)
+    loaded = read_section(section, name, needed, problems)
+    if isinstance(loaded, SessionSettings):
+        problems += check_session(loaded)
     if problems:
         raise SettingsError(problems)
     return loaded
+
+
+class Expanded(str):
+    """A value whose variables have been replaced; what they held is not looked into again."""
+
+    __slots__ = ()
+
+
+class MissingVariables(Expanded):
+    """Stands in for a value with variables that are not set; it is their names."""
+
+    __slots__ = ()
 
 
 def expand(raw: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Replaces `${NAME}` and `${NAME:-default}` by `variables`, else by the environment's values.
 
     As in a shell, the default also stands in for a variable that is set but empty. `variables`
-    are those of pserve's command line. Raises `SettingsError` naming each setting whose variable
-    is missing.
+    are those of pserve's command line. A value whose variable is missing becomes a
+    `MissingVariables`, which `Settings.load` reports along with all else that is wrong.
     """
     known = {**os.environ, **(variables or {})}
-    problems: Problems = []
-    expanded = {}
-    for key, value in raw.items():
-        expanded[key] = _expand(key, value, known, problems) if isinstance(value, str) else value
-    if problems:
-        raise SettingsError(problems)
-    return expanded
+    return {
+        key: _expand(value, known) if isinstance(value, str) else value
+        for key, value in raw.items()
+    }
 
 
-def _expand(key: str, value: str, known: Mapping[str, str], problems: Problems) -> str:
-    def replace(match: re.Match[str]) -> str:
-        name, default = match["name"], match["default"]
-        found = known.get(name, "")
-        if not found and default is None:
-            problems.append(f"{key}: the environment variable {name} is not set")
-        return found or default or ""
+def _expand(value: str, known: Mapping[str, str]) -> str:
+    variables = list(_VARIABLE.finditer(value))
+    if not variables or isinstance(value, Expanded):
+        return value
+    missing = [m["name"] for m in variables if not known.get(m["name"]) and m["default"] is None]
+    if missing:
+        return MissingVariables(", ".join(missing))
+    return Expanded(_VARIABLE.sub(lambda m: known.get(m["name"]) or m["default"] or "", value))
 
-    return _VARIABLE.sub(replace, value)
+
+def missing_variables(raw: Mapping[str, Any]) -> Problems:
+    return [
+        f"{key}: the environment variable {value} is not set"
+        for key, value in raw.items()
+        if isinstance(value, MissingVariables)
+    ]
 
 
 def read_section(section: Any, name: str, raw: Mapping[str, Any], problems: Problems) -> Any:
-    prefix = PREFIXES.get(name, name) + "."
+    prefix = _prefix(name)
     declared = {prefix + f.name: f for f in fields(section)}
     for key in raw:
         if key.startswith(prefix) and key not in declared:
@@ -324,6 +372,8 @@ def _read_setting(
     key: str, declared: Field[Any], raw: Mapping[str, Any], problems: Problems
 ) -> Any:
     metadata = declared.metadata
+    if isinstance(raw.get(key), MissingVariables):
+        return MISSING  # It has been reported.
     text = str(raw.get(key, "")).strip() or metadata["default"]
     if text is None:
         if metadata["optional"]:
@@ -338,16 +388,16 @@ def _read_setting(
         return MISSING
 
 
-def check_together(settings: Settings) -> Problems:
-    """What is wrong with values that are each right by themselves."""
-    problems = check_session(settings.session)
-    if not settings.mode.development:
-        for secret in settings.session.secret:
-            if is_placeholder(secret):
-                problems.append(
-                    "session.secret: looks like a placeholder; make one with "
-                    "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`"
-                )
+def check_together(mode: ModeSettings | None, session: SessionSettings | None) -> Problems:
+    """What is wrong with values that are each right by themselves, in the sections that are."""
+    if session is None:
+        return []
+    problems = check_session(session)
+    if mode is not None and not mode.development and any(map(is_placeholder, session.secret)):
+        problems.append(
+            "session.secret: looks like a placeholder; make one with "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`"
+        )
     return problems
 
 
@@ -361,9 +411,10 @@ def check_session(session: SessionSettings) -> Problems:
         problems.append("session.cookie_samesite: None needs a secure cookie (cookie_secure)")
     if session.cookie_partitioned and session.cookie_secure == "false":
         problems.append("session.cookie_partitioned: needs a secure cookie (cookie_secure)")
-    if (session.cookie_name or "").startswith("__Host-") and (
-        session.cookie_domain or session.cookie_path != "/"
-    ):
+    name = session.cookie_name or ""
+    if name.startswith(("__Host-", "__Secure-")) and session.cookie_secure == "false":
+        problems.append("session.cookie_name: browsers want such a cookie secure (cookie_secure)")
+    if name.startswith("__Host-") and (session.cookie_domain or session.cookie_path != "/"):
         problems.append("session.cookie_name: __Host- allows no cookie_domain, and only the path /")
     return problems
 

@@ -1,18 +1,21 @@
 """The composition root: the one place where ports meet their implementations."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
 from pyramid.interfaces import IRequest
+from pyramid.scripting import prepare
 from sqlalchemy import Engine, MetaData
 from transaction.interfaces import TransientError
 
 from authapp.domain.health import Readiness as ReadinessPort
 from authapp.domain.passwords import PasswordPolicy
 from authapp.repositories import ENGINE
-from authapp.repositories.engine import UNAVAILABLE
+from authapp.repositories.engine import UNAVAILABLE, tell_retryable_errors
 from authapp.repositories.health import Readiness
 from authapp.repositories.schema import SessionRow, UserRow
 from authapp.repositories.sessions import (
@@ -28,12 +31,13 @@ from authapp.repositories.sessions_table import sessions_table
 from authapp.repositories.users import USER_COLUMNS, SqlUserRepository, to_user
 from authapp.security.passwords import BcryptHasher
 from authapp.services.users import Accounts
-from authapp.sessions.errors import SessionConflict
 from authapp.sessions.factory import SessionFactory
 from authapp.sessions.purger import Purger
-from authapp.settings import SessionSettings, Settings, expand, load_section
+from authapp.settings import SessionSettings, Settings, expand, load_session_settings
 from authapp.views import STATIC_PREFIX
 from authapp.views.errors import unavailable
+
+OWNER = "authapp.session_owner"
 
 
 def include_settings(config: Configurator) -> None:
@@ -73,21 +77,45 @@ def include_own_sessions(config: Configurator) -> None:
     users = Owner(UserRow.__table__, UserRow.id, USER_COLUMNS, to_user)
     queries = SessionQueries(SessionRow.__table__, settings.session, users)
     outside = outside_transaction(config.registry[ENGINE])
-    wire_sessions(config, settings.session, queries, lambda request: outside)
+    wire_sessions(config, settings.session, lambda: queries, lambda request: outside)
 
 
 def include_sessions_alone(config: Configurator) -> None:
     """For an application that brings its own `request.dbsession`, users and migrations."""
+    all_settings = config.get_settings()
+    all_settings.setdefault("tm.annotate_user", "false")
     config.include("pyramid_tm")
     config.include("pyramid_retry")
-    raw = {k: v for k, v in config.get_settings().items() if k.startswith("session.")}
-    settings: SessionSettings = load_section(SessionSettings, "session", expand(raw))
-    queries = SessionQueries(sessions_table(MetaData()), settings, owner=None)
+    settings = load_session_settings(expand(all_settings))
+    registry = config.registry
 
+    @cache
+    def queries() -> SessionQueries:
+        return SessionQueries(sessions_table(MetaData()), settings, registry.get(OWNER))
+
+    def set_session_owner(config: Configurator, **owner: Any) -> None:
+        """Has each session loaded together with its user; see `Owner` for the arguments."""
+        config.registry[OWNER] = Owner(**owner)
+
+    config.add_directive("set_session_owner", set_session_owner)
     wire_sessions(config, settings, queries, outside_transaction_of)
     config.add_exception_view(
-        "authapp.sessions.factory.conflict", context=SessionConflict, retryable_error=False
+        "authapp.sessions.factory.conflict", context=TransientError, retryable_error=False
     )
+    if settings.purge_interval is not None:
+        interval = settings.purge_interval
+        config.add_subscriber(
+            lambda event: purge_alone(event.app.registry, queries(), interval), ApplicationCreated
+        )
+
+
+def purge_alone(registry: Any, queries: SessionQueries, interval: timedelta) -> None:
+    """Starts the purge over the engine that requests of this application have."""
+    with prepare(registry=registry) as environment:
+        dbsession = environment["request"].dbsession
+        run = outside_transaction(dbsession.get_bind())
+        dbsession.close()
+    Purger(SqlSessionDirectory(queries, run, run), interval).start()
 
 
 def outside_transaction_of(request: Any) -> Runner:
@@ -96,8 +124,10 @@ def outside_transaction_of(request: Any) -> Runner:
     def run(work: Any) -> Any:
         bind = request.dbsession.get_bind()
         # Test suites bind a session to one connection, whose transaction they roll back.
-        is_engine = isinstance(bind, Engine)
-        return (outside_transaction(bind) if is_engine else inside_transaction_of(request))(work)
+        if not isinstance(bind, Engine):
+            return inside_transaction_of(request)(work)
+        tell_retryable_errors(bind)
+        return outside_transaction(bind)(work)
 
     return run
 
@@ -105,16 +135,16 @@ def outside_transaction_of(request: Any) -> Runner:
 def wire_sessions(
     config: Configurator,
     settings: SessionSettings,
-    queries: SessionQueries,
+    queries: Callable[[], SessionQueries],
     outside: Callable[[Any], Runner],
 ) -> None:
     """`request.session`, and `request.sessions`, the directory of all of them."""
 
     def store(request: Any) -> SqlSessionStore:
-        return SqlSessionStore(queries, outside(request), inside_transaction_of(request))
+        return SqlSessionStore(queries(), outside(request), inside_transaction_of(request))
 
     def sessions(request: Any) -> SqlSessionDirectory:
-        return SqlSessionDirectory(queries, inside_transaction_of(request), outside(request))
+        return SqlSessionDirectory(queries(), inside_transaction_of(request), outside(request))
 
     config.set_session_factory(SessionFactory(settings, store))
     config.add_request_method(sessions, reify=True)
@@ -131,9 +161,10 @@ def include_purger(config: Configurator) -> None:
 
 
 def session_directory(engine: Engine, settings: SessionSettings) -> SqlSessionDirectory:
-    """The directory outside of any request, each of whose calls commits by itself."""
+    """The directory outside of any request, each of whose calls commits by itself; whatever the
+    type of the users' keys is."""
     run = outside_transaction(engine)
-    queries = SessionQueries(SessionRow.__table__, settings, owner=None)
+    queries = SessionQueries(sessions_table(MetaData()), settings, owner=None)
     return SqlSessionDirectory(queries, run, run)
 
 

@@ -1,9 +1,9 @@
 """What all commands share: the settings, the database, and how to answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import plaster
@@ -11,8 +11,15 @@ from sqlalchemy import Engine
 
 from authapp.repositories.engine import UNAVAILABLE, make_engine
 from authapp.repositories.sessions import SqlSessionDirectory
-from authapp.settings import Settings, SettingsError, expand
+from authapp.settings import (
+    SettingsError,
+    expand,
+    load_database_settings,
+    load_session_settings,
+)
 from authapp.wiring import session_directory
+
+T = TypeVar("T")
 
 
 class Context:
@@ -23,19 +30,20 @@ class Context:
         self._as_json = as_json
 
     @cached_property
-    def settings(self) -> Settings:
-        try:
-            return Settings.load(expand(plaster.get_settings(self._ini, "app:main")))
-        except SettingsError as error:
-            raise click.ClickException(str(error)) from None
-
-    @cached_property
     def engine(self) -> Engine:
-        return make_engine(self.settings.database)
+        return make_engine(self._load(load_database_settings))
 
     @cached_property
     def sessions(self) -> SqlSessionDirectory:
-        return session_directory(self.engine, self.settings.session)
+        return session_directory(self.engine, self._load(load_session_settings))
+
+    def _load(self, load: Callable[[Mapping[str, Any]], T]) -> T:
+        """Only what a command needs, so that those for the sessions serve an application as well
+        that has included nothing else."""
+        try:
+            return load(expand(plaster.get_settings(self._ini, "app:main")))
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from None
 
     def answer(self, result: Mapping[str, Any], text: str) -> None:
         """Prints `result` as JSON where that was asked for, else `text`."""

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from uuid import UUID
 
 import click
+from sqlalchemy.exc import DataError
 
 from authapp.cli.context import Context, Group, pass_context
 from authapp.domain.sessions import PURGE_BATCH_SIZE, SessionInfo, purge
@@ -15,11 +16,14 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.argument("user_id", type=click.UUID)
+@click.argument("user_id")
 @pass_context
-def list_sessions(context: Context, user_id: UUID) -> None:
+def list_sessions(context: Context, user_id: str) -> None:
     """List the live sessions of the user USER_ID, the one used last first."""
-    found = context.sessions.of_user(user_id)
+    try:
+        found = context.sessions.of_user(user_id)
+    except DataError:
+        raise click.BadParameter(f"{user_id!r} is no user's id.", param_hint="USER_ID") from None
     lines = [_line(session) for session in found] or ["no live sessions"]
     context.answer({"sessions": [asdict(session) for session in found]}, "\n".join(lines))
 

@@ -4,6 +4,7 @@ Nothing here knows of accounts: `user_id` is whatever key the application's user
 `owner` whatever the application chose to load along with the session.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ class OwnerGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A live session as it was when it was loaded. `data` is the JSON text of an object."""
+    """A live session as it was when it was loaded. `data` is a JSON text."""
 
     id: UUID
     token_hash: bytes = field(repr=False)
@@ -31,6 +32,15 @@ class SessionRecord:
     expires_at: datetime
     touch_due: bool
     owner: Any = None
+
+    @property
+    def content(self) -> Mapping[str, Any] | None:
+        """The parsed data; None, for what something else has written and cannot be parsed."""
+        try:
+            content = json.loads(self.data)
+        except (ValueError, RecursionError):
+            return None
+        return content if isinstance(content, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,9 @@ class SessionStore(Protocol):
         """Writes down that the session is in use, at most once an interval."""
         ...
 
-    def insert(self, session: NewSession) -> None: ...
+    def insert(self, session: NewSession) -> bool:
+        """Stores a new session, unless its token names one already, and says whether it did."""
+        ...
 
     def update(
         self, record: SessionRecord, change: DataChange, rotation: Rotation | None

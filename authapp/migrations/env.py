@@ -1,22 +1,16 @@
 """Alembic's environment: the database is the one that the application's own ini file names."""
 
 from alembic import context
-from plaster import get_settings
+from plaster import get_settings, setup_logging
 
 from authapp.repositories.engine import make_engine
 from authapp.repositories.schema import Base
-from authapp.settings import DatabaseSettings, expand, load_section
-
-
-def database_settings() -> DatabaseSettings:
-    raw = get_settings(context.config.config_file_name, "app:main")
-    database = {key: value for key, value in raw.items() if key.startswith("sqlalchemy.")}
-    settings: DatabaseSettings = load_section(DatabaseSettings, "database", expand(database))
-    return settings
+from authapp.settings import expand, load_database_settings
 
 
 def migrate() -> None:
-    engine = make_engine(database_settings())
+    raw = get_settings(context.config.config_file_name, "app:main")
+    engine = make_engine(load_database_settings(expand(raw)))
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata)
         with context.begin_transaction():
@@ -29,4 +23,6 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
+    # So that whoever migrates sees what was done.
+    setup_logging(context.config.config_file_name)
     migrate()

@@ -3,11 +3,7 @@
 from typing import Any
 
 import zope.sqlalchemy
-from psycopg2.extensions import TransactionRollbackError
 from pyramid.config import Configurator
-from pyramid_retry import mark_error_retryable
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session as DbSession
 from sqlalchemy.orm import sessionmaker
 
@@ -20,7 +16,6 @@ ENGINE = "authapp.engine"
 def includeme(config: Configurator) -> None:
     """Makes the engine, kept as `registry["authapp.engine"]`, and `request.dbsession`."""
     engine = make_engine(config.registry[Settings].database)
-    event.listen(engine, "handle_error", _mark_retryable)
     config.registry[ENGINE] = engine
     new_dbsession = sessionmaker(engine, expire_on_commit=False)
 
@@ -34,14 +29,3 @@ def includeme(config: Configurator) -> None:
         return session
 
     config.add_request_method(dbsession, reify=True)
-
-
-def _mark_retryable(context: ExceptionContext) -> None:
-    """Lets pyramid_retry run a request again that lost against another (SQLSTATE class 40).
-
-    zope.sqlalchemy says so as well, but not of what COMMIT itself raises: it has left the
-    transaction by then, and an exception view would be shown instead.
-    """
-    error = context.sqlalchemy_exception
-    if error is not None and isinstance(context.original_exception, TransactionRollbackError):
-        mark_error_retryable(error)

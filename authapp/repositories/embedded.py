@@ -80,12 +80,12 @@ def start(directory: Path) -> str:
     _exit_on_signals()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _serialised(directory.parent):
+        with _serialised(directory.parent) as lock:
             is_new = not _holds_data(directory)
             if os.geteuid() == 0:
                 _let_others_pass(directory)
             if is_new:
-                _initialise(directory)
+                _initialise(directory, lock)
             _use_until_exit(directory)
             return _serve(directory)
     except OSError as error:
@@ -96,12 +96,15 @@ def start(directory: Path) -> str:
 
 
 @contextmanager
-def _serialised(parent: Path) -> Iterator[None]:
-    """Lets one thread of one process at a time create, start or stop a server in `parent`."""
+def _serialised(parent: Path) -> Iterator[int]:
+    """Lets one thread of one process at a time create, start or stop a server in `parent`.
+
+    Yields the descriptor that carries the lock.
+    """
     descriptor = os.open(parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         # Closing it would not do if a child was forked meanwhile and holds it open too.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -150,8 +153,10 @@ def _programs() -> Path:
     return Path(package.origin).parent / f"pginstall{MAJOR}" / "bin"
 
 
-def _run(owned: Path, program: str, *arguments: str | Path) -> None:
-    """Runs a program of PostgreSQL's; for root, as the owner of `owned`.
+def _run(
+    owned: Path, program: str, *arguments: str | Path, descriptors: tuple[int, ...] = ()
+) -> None:
+    """Runs a program of PostgreSQL's, which gets the descriptors; for root, as `owned`'s owner.
 
     Raises CalledProcessError, with what the program said in its `stderr`, if it fails.
     """
@@ -165,6 +170,7 @@ def _run(owned: Path, program: str, *arguments: str | Path) -> None:
         # and a Ctrl-C that ends this process shall not end a start or a stop half-way.
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
         start_new_session=True,
+        pass_fds=descriptors,
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -174,17 +180,19 @@ def _run(owned: Path, program: str, *arguments: str | Path) -> None:
     )
 
 
-def _initialise(directory: Path) -> None:
+def _initialise(directory: Path, lock: int) -> None:
     """Makes new data beside `directory` and renames it, so that none is ever half-made."""
     for leftover in directory.parent.glob(".authapp-initdb-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=".authapp-initdb-", dir=directory.parent))
     # This locale exists on every system, and its provider sorts alike on all of them.
     locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    options = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", *locale, "-D", new)
     try:
         if os.geteuid() == 0:
             _give_to_system_user(new)
-        _run(new, "initdb", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", *locale, "-D", new)
+        # initdb has the lock too, so that nobody starts over before it ends, should it be orphaned.
+        _run(new, "initdb", *options, descriptors=(lock,))
         new.rename(directory)
     except subprocess.CalledProcessError as error:
         raise EmbeddedError(

@@ -1,9 +1,14 @@
 """The database: from its URL to an engine, and to errors that say it cannot be reached."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, exc
+import psycopg2
+from psycopg2.extensions import TransactionRollbackError
+from sqlalchemy import Engine, create_engine, event, exc
+from sqlalchemy.engine import ExceptionContext
+from transaction.interfaces import TransientError
 
 from authapp.repositories import embedded
 from authapp.settings import DatabaseSettings
@@ -27,27 +32,64 @@ def make_engine(settings: DatabaseSettings) -> Engine:
 
     It connects when it is first used: an application can start before its database.
     """
-    url, connect_args = _driver_url(settings.url)
-    return create_engine(
+    url, creator = _driver_url(settings.url)
+    engine = create_engine(
         url,
-        connect_args=_CONNECT_ARGS | connect_args,
+        connect_args=_CONNECT_ARGS,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout.total_seconds(),
         pool_recycle=int(settings.pool_recycle.total_seconds()),
-        isolation_level=settings.isolation_level,
         echo=settings.echo,
         # Values of parameters would be names, addresses and hashes, in logs and in tracebacks.
         hide_parameters=True,
+        **creator,
+        **({"isolation_level": settings.isolation_level} if settings.isolation_level else {}),
     )
+    tell_retryable_errors(engine)
+    return engine
 
 
 def _driver_url(url: str) -> tuple[str, dict[str, Any]]:
+    """The URL as SQLAlchemy wants it, and `creator` where it cannot say it all."""
     if url.startswith("embedded:"):
         return embedded.start(Path(url.removeprefix("embedded:"))), {}
     rest = url.partition("://")[2]
     authority = rest.partition("/")[0].rpartition("@")[2]
     if "," in authority:
         # SQLAlchemy's URLs have one host. libpq reads its own, with several, by itself.
-        return "postgresql+psycopg2://", {"dsn": url}
+        return "postgresql+psycopg2://", {
+            "creator": partial(psycopg2.connect, url, **_CONNECT_ARGS)
+        }
     return f"postgresql+psycopg2://{rest}", {}
+
+
+class Retryable(exc.OperationalError, TransientError):  # type: ignore[misc]  # It has no types.
+    """The transaction is rolled back, through no fault of its own: run again, it may succeed.
+
+    Either it lost against another one (SQLSTATE class 40), or its connection broke under one of
+    its statements. As a `TransientError` it makes pyramid_retry run the request again; by itself,
+    zope.sqlalchemy would not say so of what COMMIT raises. A connection that breaks under the
+    COMMIT is another matter: nobody knows whether it took place.
+    """
+
+
+def tell_retryable_errors(engine: Engine) -> None:
+    """Makes the engine raise `Retryable` where it applies; may be called more than once."""
+    if not event.contains(engine, "handle_error", _raise_retryable):
+        event.listen(engine, "handle_error", _raise_retryable)
+
+
+def _raise_retryable(context: ExceptionContext) -> None:
+    cause, error = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, exc.DBAPIError):
+        return
+    is_cut_off = context.is_disconnect and context.statement is not None
+    if is_cut_off or isinstance(cause, TransactionRollbackError):
+        raise Retryable(
+            error.statement,
+            error.params,
+            cause,
+            hide_parameters=True,
+            connection_invalidated=context.is_disconnect,
+        ) from cause

@@ -6,9 +6,9 @@ serve requests do not matter.
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -26,12 +26,11 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     literal,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session as DbSession
 
@@ -83,26 +82,41 @@ def inside_transaction_of(request: RequestScope) -> Runner:
     return run
 
 
-@lru_cache(maxsize=8)
 def outside_transaction(engine: Engine) -> Runner:
-    """Runs each statement by itself: one round trip, without BEGIN, COMMIT and ROLLBACK.
-
-    The connections are those of the engine's own pool, in autocommit mode while they are lent.
-    """
-    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    """Runs each statement by itself: one round trip, without BEGIN, COMMIT and ROLLBACK."""
 
     def run(work: Callable[[Connection], T], /) -> T:
         try:
-            with autocommit.connect() as connection:
+            with _autocommit(engine) as connection:
                 return work(connection)
         except DBAPIError as error:
             # All idle connections are dead after the server was restarted.
             if not error.connection_invalidated:
                 raise
-        with autocommit.connect() as connection:
+        with _autocommit(engine) as connection:
             return work(connection)
 
     return run
+
+
+@contextmanager
+def _autocommit(engine: Engine) -> Iterator[Connection]:
+    """Lends a connection of the engine's pool, in autocommit mode for as long as it is lent.
+
+    SQLAlchemy's isolation level "AUTOCOMMIT" would do the same, but resets the level with a
+    statement, and so a round trip, of its own. The driver's switch is on the client's side.
+    """
+    with engine.connect() as connection:
+        driver_connection: Any = connection.connection.dbapi_connection
+        # psycopg2 would set a level other than the server's default by a statement, there and back.
+        level, driver_connection.isolation_level = driver_connection.isolation_level, None
+        driver_connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            if not connection.invalidated:
+                driver_connection.autocommit = False
+                driver_connection.isolation_level = level
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +192,8 @@ class SessionQueries:
         return update(self.table).where(t.id == due).values(values)
 
     def insert(self, session: NewSession) -> Any:
-        return insert(self.table).values(
+        statement = insert(self.table).on_conflict_do_nothing(index_elements=["token_hash"])
+        return statement.values(
             id=session.id,
             token_hash=session.token_hash,
             user_id=session.user_id,
@@ -202,7 +217,7 @@ class SessionQueries:
             t.data.op("->")(literal(key, Text)).is_not_distinct_from(_jsonb(value))
             for key, value in change.before.items()
         ]
-        values: dict[str, Any] = {"last_seen_at": func.now()}
+        values: dict[str, Any] = {}
         if change.after:
             values["data"] = self._changed_data(change.after)
         if rotation is not None:
@@ -210,6 +225,7 @@ class SessionQueries:
                 "token_hash": rotation.token_hash,
                 "user_id": rotation.user_id,
                 "persistent": rotation.persistent,
+                "last_seen_at": func.now(),
                 "expires_at": self._expires_at,
                 "address": rotation.client.address,
                 "user_agent": rotation.client.user_agent,
@@ -256,8 +272,9 @@ class SqlSessionStore:
     def touch(self, record: SessionRecord) -> None:
         self._read(lambda c: c.execute(self._queries.touch, {"session_id": record.id}))
 
-    def insert(self, session: NewSession) -> None:
-        self._write_owned(self._queries.insert(session))
+    def insert(self, session: NewSession) -> bool:
+        result = self._write_owned(self._queries.insert(session))
+        return bool(result.rowcount == 1)
 
     def update(
         self, record: SessionRecord, change: DataChange, rotation: Rotation | None

@@ -5,6 +5,7 @@ with the same pages, or JSON, as everything else.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ Handler = Callable[[IRequest], Response]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data"})
+# RFC 9110 section 7.2: a name or an address, and a port; nothing else that a URL may have there.
+_HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -53,9 +56,14 @@ def gate_tween_factory(handler: Handler, registry: Registry) -> Handler:
     return gate_tween
 
 
+def is_json(request: IRequest) -> bool:
+    """Whether the body is JSON, by its Content-Type, parameters aside."""
+    return bool(request.content_type.strip() == "application/json")
+
+
 def needs_csrf_token(request: IRequest) -> bool:
     """A JSON body needs none: no foreign page can send one without asking first (CORS)."""
-    return bool(request.content_type != "application/json")
+    return not is_json(request)
 
 
 def is_from_elsewhere(request: IRequest, site_url: str) -> bool:
@@ -73,12 +81,12 @@ def is_from_elsewhere(request: IRequest, site_url: str) -> bool:
     return origin is not None and origin.lower() not in {request.host_url.lower(), site_url}
 
 
-def _host_and_port(request: IRequest) -> tuple[str, int | None]:
-    try:
-        address = urlsplit(f"//{request.host}")
-        return address.hostname or "", address.port or _DEFAULT_PORTS[request.scheme]
-    except ValueError:
-        return "", None
+def _host_and_port(request: IRequest) -> tuple[str, int]:
+    match = _HOST.fullmatch(request.host)
+    if match is None:
+        return "", 0
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS[request.scheme]
+    return match["host"].strip("[]").lower(), port
 
 
 def _is_loopback(host: str) -> bool:
@@ -117,7 +125,9 @@ def _check_form(request: IRequest) -> None:
         return
     try:
         tokens = request.POST.getall("csrf_token")
-    except (ValueError, LookupError):  # A boundary, an encoding or a charset that is none.
+    except (ValueError, LookupError, DeprecationWarning):
+        # A boundary that is missing, or an encoding that is none. WebOb raises the warning, for
+        # forms that claim another charset than UTF-8.
         raise HTTPBadRequest("The form cannot be read.") from None
     if not all(isinstance(token, str) for token in tokens):  # A file, which Pyramid compares.
         raise HTTPBadRequest("The form cannot be read.")

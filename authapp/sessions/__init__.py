@@ -12,6 +12,7 @@ from pyramid.interfaces import IRequest, IViewDeriverInfo
 from pyramid.response import Response
 from pyramid.viewderivers import INGRESS
 
+from authapp.domain.sessions import purge
 from authapp.sessions.errors import (
     SessionConflict,
     SessionLost,
@@ -31,6 +32,7 @@ __all__ = [
     "SessionNotAllowed",
     "SessionNotWritable",
     "SessionTooLarge",
+    "purge",
 ]
 
 View = Callable[[Any, IRequest], Response]

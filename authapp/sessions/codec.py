@@ -39,7 +39,12 @@ def dumps(value: Any, where: str) -> str:
 
     Raises `Unserializable`; `where` names the value in its message.
     """
-    return json.dumps(_encode(value, where), sort_keys=True, separators=(",", ":"))
+    return to_text(_encode(value, where))
+
+
+def to_text(value: Any) -> str:
+    """The one spelling of a value that is JSON already."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def loads(text: str) -> Any:

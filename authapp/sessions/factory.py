@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from authapp.domain.sessions import SessionStore
 from authapp.sessions.cookie import CookieJar
-from authapp.sessions.session import Session
+from authapp.sessions.session import LOCK_SESSION, Session
 from authapp.settings import SessionSettings
 
 
@@ -42,8 +42,8 @@ class SessionFactory:
             max_size=self._max_size,
             rolling=self._rolling,
             # A request that lost a race runs again with the row's lock, so that it cannot lose
-            # a second time (`retry.attempt` is set by pyramid_retry).
-            lock=request.environ.get("retry.attempt", 0) > 0,
+            # a second time. The environ outlives the request, which pyramid_retry makes anew.
+            lock=request.environ.get(LOCK_SESSION, False),
         )
         request.add_response_callback(session.set_cookie)
         return session

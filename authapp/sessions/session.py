@@ -5,10 +5,10 @@ hook, and written there in one statement within the request's own transaction; t
 after the commit, and only then (`authapp.sessions.factory` has the order of events).
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from pyramid.httpexceptions import HTTPRedirection
 from pyramid.interfaces import IRequest, ISession
 from pyramid.response import Response
+from transaction.interfaces import NoTransaction, TransientError
 from zope.interface import implementer
 
 from authapp.domain.sessions import (
@@ -53,7 +54,9 @@ class SessionMode(StrEnum):
     NONE = "none"
 
 
-SESSION_MODE = "authapp.session_mode"  # The key in the request's environ.
+# Keys in the request's environ.
+SESSION_MODE = "authapp.session_mode"
+LOCK_SESSION = "authapp.lock_session"  # Whether the next run is to load with the row's lock.
 
 
 @implementer(ISession)
@@ -61,8 +64,8 @@ class Session(MutableMapping[str, Any]):
     """The web session of one request.
 
     Beyond Pyramid's `ISession` it offers `id`, `user_id`, `owner`, `persistent`, `sign_in`,
-    `rotate`, `reload` and `save_now`. Values are what JSON can carry, and datetime, date, UUID,
-    Decimal and bytes.
+    `rotate`, `reload`, `flush` and `save_now`. Values are what JSON can carry, and datetime, date,
+    UUID, Decimal and bytes.
     """
 
     def __init__(
@@ -84,10 +87,13 @@ class Session(MutableMapping[str, Any]):
         self._rolling = rolling
         self._lock = lock
 
-        self._ticket = jar.read(request)  # What the browser holds, if it was signed here.
+        # What the browser holds, if it was signed here; or what a row is under by now.
+        self._held_ticket = jar.read(request)
+        self._ticket = self._held_ticket
         self._record: SessionRecord | None = None
         self._loaded = False
         self._data: dict[str, Any] | None = None  # Decoded when first looked at.
+        self._unreadable: set[str] = set()
         self._begun_at = int(time.time())
 
         self._next_ticket: Ticket | None = None  # What the browser is to hold from now on.
@@ -98,14 +104,16 @@ class Session(MutableMapping[str, Any]):
         self._enlisted = False
         self._saved = False
         self._committed = False
-        self._resend_cookie = False
+        self._flushed = False  # The token is that of a row which the commit will keep.
+        self._resend_cookie = False  # The token is that of a row which is committed already.
         self._cookie_is_stale = False  # It names a session that ended some other way.
 
     # What the session is.
 
     @property
     def id(self) -> UUID | None:
-        """The public id of the stored session, the same for its whole life; None for a new one."""
+        """The public id of the stored session, the same for its whole life; None for a new one,
+        until `flush`."""
         record = self._load()
         return record.id if record else None
 
@@ -156,8 +164,7 @@ class Session(MutableMapping[str, Any]):
         What was kept for an anonymous visitor, or for the same user, stays, under the same id; a
         session that was another user's is ended and a new one begun.
         """
-        record = self._load()
-        if record is not None and record.user_id not in (None, user_id):
+        if self.user_id not in (None, user_id):
             self.invalidate()
         self._next_user_id = user_id
         self._next_persistent = persistent
@@ -165,8 +172,11 @@ class Session(MutableMapping[str, Any]):
 
     def rotate(self) -> None:
         """Replaces the token, keeps everything else; the old token is dead with the commit."""
-        self._enlist()
-        self._next_ticket = Ticket.new(stored=True)
+        self._check_allowed()
+        has_row = self._load() is not None or self._next_user_id is not None
+        if has_row:
+            self._enlist()
+        self._next_ticket = Ticket.new(stored=has_row)
 
     def invalidate(self) -> None:
         """Ends the session: its row goes with the commit, and what follows starts a new one."""
@@ -184,27 +194,52 @@ class Session(MutableMapping[str, Any]):
     def reload(self) -> None:
         """Forgets what has not been written yet, and reads the session again when next needed."""
         self._loaded = False
+        self._ticket = self._held_ticket
         self._record = self._ended_record = self._data = None
-        self._next_ticket = self._next_user_id = self._next_persistent = None
+        self._next_user_id = self._next_persistent = None
+        if self._next_ticket is not None and self._next_ticket.stored:
+            self._next_ticket = None  # A visitor's stays: a form may have its CSRF token by now.
+
+    def flush(self) -> UUID:
+        """Writes what has changed so far into the request's transaction, and returns the id.
+
+        For rows of the application's own that refer to the session, such as a cart's: even a
+        session without content is stored then. It is all rolled back or committed together.
+        Raises `SessionConflict` when another request has changed the same keys.
+        """
+        self._enlist()
+        if self._load() is None or self._has_changes():
+            self._write(even_if_empty=True)
+            self._flushed |= self._next_ticket is not None
+            self._settle(lock=True)
+        if self._record is None:
+            raise SessionConflict("the session ended while a request was under way")
+        return self._record.id
 
     def save_now(self) -> None:
         """Writes what has changed so far at once, in a transaction of its own.
 
         For the rare write that must outlive a rollback of the request. Raises `SessionConflict`
-        when another request has changed the same keys, and `SessionNotWritable` when this is the
-        second run of a request, which holds the row's lock in its own transaction.
+        when another request has changed the same keys, and `SessionNotWritable` after `flush`,
+        when the request's own transaction holds the row.
         """
         self._enlist()
         if not self._has_changes():
             return
-        if self._lock:
-            raise SessionNotWritable("save_now() was called in a request that is run again")
+        if self._flushed:
+            raise SessionNotWritable("save_now() after flush() would wait for its own transaction")
+        if self._lock and self._record is not None:
+            # So would it here. The next run goes without the lock.
+            self._request.environ[LOCK_SESSION] = False
+            raise SessionConflict("save_now() in a request that holds the session's lock")
         store, self._store = self._store, self._store.apart()
         try:
             self._write()
         finally:
             self._store = store
-        self._settle()
+        self._resend_cookie |= self._next_ticket is not None
+        self._cookie_is_stale |= self._ended_record is not None
+        self._settle(lock=False)
 
     def changed(self) -> None:
         """Does nothing: changes are found by comparison, also those deep inside of values."""
@@ -223,26 +258,23 @@ class Session(MutableMapping[str, Any]):
 
     def new_csrf_token(self) -> str:
         """A new CSRF token takes a new token in the cookie."""
-        if self._load() is not None or self._next_user_id is not None:
-            self.rotate()
-        else:
-            self._next_ticket = Ticket.new(stored=False)
+        self.rotate()
         return self.get_csrf_token()
 
     # Flash messages: lists under keys of their own.
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
-        messages = self.get(_FLASH_PREFIX + queue, [])
+        messages = self.peek_flash(queue)
         if allow_duplicate or msg not in messages:
             self[_FLASH_PREFIX + queue] = [*messages, msg]
 
     def pop_flash(self, queue: str = "") -> list[Any]:
-        messages: list[Any] = self.pop(_FLASH_PREFIX + queue, [])
-        return messages
+        messages = self.pop(_FLASH_PREFIX + queue, [])
+        return messages if isinstance(messages, list) else []
 
     def peek_flash(self, queue: str = "") -> list[Any]:
-        messages: list[Any] = self.get(_FLASH_PREFIX + queue, [])
-        return messages
+        messages = self.get(_FLASH_PREFIX + queue, [])
+        return messages if isinstance(messages, list) else []
 
     # The mapping.
 
@@ -287,7 +319,7 @@ class Session(MutableMapping[str, Any]):
             self._loaded = True
             if self._mode is SessionMode.NONE:
                 self._ticket = None
-            elif self._ticket is not None and self._ticket.stored:
+            elif self._ticket is not None and (self._ticket.stored or self._lock):
                 self._load_stored(self._ticket)
         return self._record
 
@@ -298,24 +330,56 @@ class Session(MutableMapping[str, Any]):
             self._loaded = False
             raise
         if record is None:
-            self._ticket = None
-            self._cookie_is_stale = True
+            self._find_nothing(ticket)
             return
         self._record = record
-        if record.touch_due and self._mode is not SessionMode.NO_TOUCH:
+        if not ticket.stored:
+            # A visitor's first two requests at once: the other one has stored the session.
+            self._ticket = Ticket(ticket.token, stored=True)
+            self._resend_cookie = True
+        # A second run holds a connection and the row's lock; the next request will do.
+        if record.touch_due and not self._lock and self._mode is not SessionMode.NO_TOUCH:
             self._store.touch(record)
             self._resend_cookie = self._rolling
+
+    def _find_nothing(self, ticket: Ticket) -> None:
+        if not ticket.stored:
+            return
+        self._ticket = self._held_ticket = None
+        # A request in the background may be late: sent with a token that a sign-in has replaced
+        # since, whose cookie it must not clear. The next page that is opened will.
+        mode = self._request.environ.get("HTTP_SEC_FETCH_MODE", "navigate")
+        self._cookie_is_stale = mode == "navigate"
 
     def _content(self) -> dict[str, Any]:
         self._check_allowed()
         if self._data is None:
-            record = self._load()
-            self._data = _decoded(record) if record else {}
-            # A value that is handed out may be changed in place, which only a comparison at the
-            # time of the commit can tell.
-            if self._data and self._is_writable():
-                self._enlist()
+            self._data = self._decoded()
+        # A value that is handed out may be changed in place, which only a comparison at the time
+        # of the commit can tell.
+        if self._data and not self._enlisted and self._is_writable():
+            self._enlist()
         return self._data
+
+    def _decoded(self) -> dict[str, Any]:
+        """The content. Values that something else wrote, and nobody can read, stay as they are;
+        where nothing at all can be read, the session is taken as ended."""
+        record = self._load()
+        if record is None:
+            return {}
+        if record.content is None:
+            log.warning("session %s has data that cannot be read; it is ended", record.id)
+            if self._is_writable():
+                self.invalidate()
+            return {}
+        decoded = {}
+        for key, value in record.content.items():
+            try:
+                decoded[key] = codec.decode(value)
+            except (ValueError, ArithmeticError, RecursionError):
+                log.warning("session %s: the value of %r cannot be read", record.id, key)
+                self._unreadable.add(key)
+        return decoded
 
     def _check_allowed(self) -> None:
         if self._mode is SessionMode.NONE:
@@ -344,6 +408,7 @@ class Session(MutableMapping[str, Any]):
         transaction = self._request.tm.get()
         transaction.addBeforeCommitHook(self._save)
         transaction.addAfterCommitHook(self._note_commit)
+        self._request.add_finished_callback(_abort_unfinished)
         self._enlisted = True
 
     def _why_not_writable(self) -> str:
@@ -358,15 +423,19 @@ class Session(MutableMapping[str, Any]):
 
     def _save(self) -> None:
         self._saved = True
-        self._write()
+        try:
+            self._write()
+        except TransientError:
+            self._request.environ[LOCK_SESSION] = True
+            raise
 
-    def _write(self) -> None:
+    def _write(self, *, even_if_empty: bool = False) -> None:
         if self._ended_record is not None:
             self._store.delete(self._ended_record)
         try:
             if self._record is not None:
                 self._update(self._record)
-            elif self._data or self._next_user_id is not None:
+            elif self._data or self._next_user_id is not None or even_if_empty:
                 self._insert()
         except OwnerGone:
             # Run again, the request will find that there is no such user.
@@ -379,13 +448,13 @@ class Session(MutableMapping[str, Any]):
             return bool(self._data) or self._next_user_id is not None
         return bool(self._change(self._record).after or self._rotation(self._record))
 
-    def _settle(self) -> None:
-        """Makes what `save_now` has written the state from which further changes are told."""
+    def _settle(self, *, lock: bool) -> None:
+        """Makes what has been written the state from which further changes are told."""
         if self._next_ticket is not None:
-            self._ticket, self._resend_cookie = self._next_ticket, True
-        self._cookie_is_stale |= self._ended_record is not None
+            self._held_ticket = self._next_ticket
         data = self._data
         self.reload()
+        self._lock |= lock
         self._data = data if self._load() is not None else {}
 
     def _insert(self) -> None:
@@ -394,16 +463,16 @@ class Session(MutableMapping[str, Any]):
         self._next_ticket = Ticket(ticket.token, stored=True)
         data = self._encoded()
         self._check_size(data)
-        self._store.insert(
-            NewSession(
-                id=uuid4(),
-                token_hash=ticket.token_hash,
-                user_id=self._next_user_id,
-                persistent=self.persistent,
-                data=data,
-                client=self._client(),
-            )
+        session = NewSession(
+            id=uuid4(),
+            token_hash=ticket.token_hash,
+            user_id=self._next_user_id,
+            persistent=self.persistent,
+            data=data,
+            client=self._client(),
         )
+        if not self._store.insert(session):
+            raise SessionConflict("another request of the same visitor has stored the session")
 
     def _update(self, record: SessionRecord) -> None:
         change, rotation = self._change(record), self._rotation(record)
@@ -426,8 +495,11 @@ class Session(MutableMapping[str, Any]):
     def _change(self, record: SessionRecord) -> DataChange:
         if self._data is None:
             return DataChange()
-        before = {key: _canonical(value) for key, value in json.loads(record.data).items()}
+        content = record.content or {}
+        before = {key: codec.to_text(value) for key, value in content.items()}
         after = self._encoded()
+        for key in self._unreadable - after.keys():
+            del before[key]
         changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
         if changed:
             self._check_size(after)
@@ -441,7 +513,7 @@ class Session(MutableMapping[str, Any]):
         return {key: codec.dumps(value, f"session[{key!r}]") for key, value in data.items()}
 
     def _check_size(self, encoded: Mapping[str, str]) -> None:
-        size = sum(len(key.encode()) + len(text) for key, text in encoded.items())
+        size = sum(len(key.encode()) + len(text.encode()) for key, text in encoded.items())
         if size > self._max_size:
             largest = max(encoded, key=lambda key: len(encoded[key]))
             raise SessionTooLarge(
@@ -471,14 +543,19 @@ class Session(MutableMapping[str, Any]):
         """The response callback: tells the browser what was committed, and nothing else."""
         _mark_personal(response)
         self._fail_if_lost(request)
-        ticket = self._ticket if self._resend_cookie else None
-        if self._next_ticket is not None and (self._committed or not self._next_ticket.stored):
-            ticket = self._next_ticket
+        ticket = self._ticket_to_send()
         if ticket is not None:
             persistent = ticket.stored and self.persistent
             self._jar.write(request, response, ticket, persistent=persistent)
         elif self._cookie_is_stale or (self._committed and self._ended_record is not None):
             self._jar.clear(request, response)
+
+    def _ticket_to_send(self) -> Ticket | None:
+        if self._next_ticket is not None and (self._committed or not self._next_ticket.stored):
+            return self._next_ticket
+        if self._resend_cookie or (self._flushed and self._committed):
+            return self._ticket
+        return None
 
     def _fail_if_lost(self, request: IRequest) -> None:
         """Refuses to send a person on as if all had been well.
@@ -489,27 +566,26 @@ class Session(MutableMapping[str, Any]):
         redirect = getattr(request, "exception", None)
         if not isinstance(redirect, HTTPRedirection) or not self._enlisted or self._saved:
             return
-        if self._has_changes():
-            raise SessionLost(
+        if self._flushed or self._has_changes():
+            message = (
                 f"the session was changed, and then {type(redirect).__name__} was raised, which "
                 "rolls the change back; return the response instead, or call "
                 "request.session.save_now() first"
             )
+            log.error(message)
+            raise SessionLost(message)
 
 
-def _decoded(record: SessionRecord) -> dict[str, Any]:
-    """The session's content. What something else wrote there, and nobody can read, is left out."""
-    content = {}
-    for key, value in json.loads(record.data).items():
-        try:
-            content[key] = codec.decode(value)
-        except (ValueError, ArithmeticError):
-            log.warning("session %s: the value of %r cannot be read", record.id, key)
-    return content
+def _abort_unfinished(request: IRequest) -> None:
+    """Ends a transaction that pyramid_tm has left alone.
 
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    When a before-commit hook raises, as ours does for a race that was lost, pyramid_tm neither
+    commits nor aborts: the connection would stay in its transaction, with its locks, until it is
+    collected. While `tm.active` is set, somebody outside of the request is in charge.
+    """
+    if "tm.active" not in request.environ:
+        with suppress(NoTransaction):
+            request.tm.abort()
 
 
 def _mark_personal(response: Response) -> None:

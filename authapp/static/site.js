@@ -23,4 +23,21 @@ function enableReveal(button) {
   button.hidden = false;
 }
 
+/**
+ * Ignores the second half of a double click. It would send the form once more, after the first
+ * half has used it up, and show an error in place of what has in fact succeeded.
+ */
+function ignoreDoubleClick(form) {
+  let sentAt = -Infinity;
+
+  form.addEventListener("submit", (event) => {
+    if (event.timeStamp - sentAt < 1000) {
+      event.preventDefault();
+    } else {
+      sentAt = event.timeStamp;
+    }
+  });
+}
+
 document.querySelectorAll("button.reveal").forEach(enableReveal);
+document.querySelectorAll("form").forEach(ignoreDoubleClick);

@@ -24,7 +24,7 @@ TITLES = {
     401: "Please sign in",
     403: "You may not see this",
     404: "There is nothing here",
-    405: "That cannot be done here",
+    405: "This address takes forms only",
     413: "That is too much",
     500: "Something went wrong here",
     503: "We will be back in a moment",
@@ -32,6 +32,7 @@ TITLES = {
 MESSAGES = {
     403: "Your account does not have the permission that this page needs.",
     404: "The address may be misspelt, or the page may have moved.",
+    405: "Open the page with the form instead, and send it from there.",
     500: "It is not your fault, and it has been noted. Please try again in a moment.",
     503: "The service is busy or being restarted. Nothing was changed. Please try again shortly.",
 }
@@ -43,9 +44,7 @@ Action = tuple[str, str]
 def not_found(error: HTTPException, request: IRequest) -> Response:
     allowed = allowed_methods(request) if isinstance(error, PredicateMismatch) else set()
     if allowed and request.method not in allowed:
-        response = error_response(
-            request, 405, "method_not_allowed", f"This address does not answer {request.method}."
-        )
+        response = error_response(request, 405, "method_not_allowed", MESSAGES[405])
         response.allow = sorted(allowed)
         return response
     return error_response(request, 404, "not_found", MESSAGES[404])
@@ -71,13 +70,15 @@ def sign_in_first(request: IRequest) -> Response:
 
 @exception_view_config(BadCSRFToken)
 def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
+    has_page = "GET" in allowed_methods(request)
     return error_response(
         request,
         400,
         "bad_csrf_token",
-        "The form was open for too long, or you have signed in or out in another window since. "
-        "Nothing was changed. Go back to the page and send the form again.",
-        actions=[("Back to the page", request.path)],
+        "It was open for too long, or you have signed in or out in another window since. Nothing "
+        "was changed. Go back to the page and send the form again.",
+        title="This form has expired",
+        actions=[("Back to the page", request.path if has_page else request.route_path("account"))],
     )
 
 
@@ -112,12 +113,18 @@ def unavailable(error: Exception, request: IRequest) -> Response:
 
 
 def error_response(
-    request: IRequest, status: int, code: str, message: str, actions: Sequence[Action] = ()
+    request: IRequest,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    title: str | None = None,
+    actions: Sequence[Action] = (),
 ) -> Response:
     if request.wants_json:
         response = json_error(status, code, message)
     else:
-        title = TITLES.get(status, TITLES[400] if status < 500 else TITLES[500])
+        title = title or TITLES.get(status, TITLES[400] if status < 500 else TITLES[500])
         actions = [*actions, ("To the front page", request.route_path("home"))]
         response = page(request, "error", status, title=title, message=message, actions=actions)
     response.cache_control = "no-store"

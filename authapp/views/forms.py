@@ -1,5 +1,6 @@
 """Reading what was sent: the same fields from a form or from a JSON object."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from pyramid.interfaces import IRequest
 
 from authapp.domain.errors import InvalidInput, Problem
 from authapp.domain.text import is_storable
+from authapp.security.gate import is_json
 
 # What is never shown again, not even to the person who typed it.
 SECRET_FIELDS = frozenset({"password"})
@@ -48,15 +50,11 @@ class Form:
         }
 
 
-def is_json(request: IRequest) -> bool:
-    return bool(request.content_type == "application/json")
-
-
 def _json_object(request: IRequest) -> Mapping[str, Any]:
     if not request.body:
         return {}
     try:
-        sent = request.json_body
+        sent = json.loads(request.body)  # UTF-8, whatever the header says: RFC 8259 section 8.1.
     except (ValueError, RecursionError):
         raise HTTPBadRequest("The body is not JSON.") from None
     if not isinstance(sent, dict):
@@ -79,6 +77,9 @@ def _form_text(request: IRequest, name: str) -> str:
     values = request.POST.getall(name)
     if len(values) > 1:
         raise ValueError("repeated")
-    if values and not isinstance(values[0], str):
+    text = values[0] if values else ""
+    if not isinstance(text, str):
         raise ValueError("not_text")
-    return values[0] if values else ""
+    if "\ufffd" in text:  # What WebOb makes of bytes that are not UTF-8.
+        raise ValueError("bad_characters")
+    return text

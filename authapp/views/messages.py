@@ -11,8 +11,8 @@ PROBLEMS = {
     "too_long": "Use at most {maximum} characters.",
     "too_short": "Use at least {minimum} characters.",
     "bad_characters": "This contains characters that cannot be used here.",
-    "bad_email": "This is not an e-mail address. It should look like name@example.com.",
-    "email_taken": "There is already an account with this e-mail address.",
+    "bad_email": "This is not an email address. It should look like name@example.com.",
+    "email_taken": "There is already an account with this email address.",
     "common_password": "This password is one of those that are guessed first. Use another.",
     "own_word": "Your own name or address is too easy to guess. Use another password.",
 }

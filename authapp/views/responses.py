@@ -10,8 +10,9 @@ from pyramid.response import Response
 
 from authapp.domain.errors import Problem
 from authapp.domain.users import User
+from authapp.security.gate import is_json
 from authapp.views import messages
-from authapp.views.forms import Form, is_json
+from authapp.views.forms import Form
 
 JSON, HTML = "application/json", "text/html"
 
@@ -38,7 +39,7 @@ def page(request: IRequest, template: str, status: int = 200, **context: Any) ->
 def json(body: Any, status: int = 200) -> Response:
     if status == 204:
         return Response(status=204)
-    return Response(json_body=body, status=status, content_type=JSON, charset="UTF-8")
+    return Response(json_body=body, status=status, content_type=JSON)
 
 
 def json_error(

@@ -8,7 +8,7 @@ from pyramid.security import forget, remember
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput
-from authapp.security.gate import needs_csrf_token
+from authapp.security.gate import is_json
 from authapp.security.redirects import local_path
 from authapp.views import messages
 from authapp.views.forms import Form
@@ -19,9 +19,9 @@ from authapp.views.responses import done, json, json_error, page, refused, user_
 def show_sign_in(request: IRequest) -> Response:
     if request.wants_json:
         return json({"csrf_token": get_csrf_token(request)})
-    target = request.GET.get("next", "")
+    target = _next(request, request.GET.get("next", ""))
     if request.is_authenticated:
-        return HTTPSeeOther(location=_next(request, target))
+        return HTTPSeeOther(location=target)
     # People expect to stay signed in, so the box is ticked until they say otherwise.
     return page(request, "sign_in", values={"next": target, "remember": "1"}, errors={})
 
@@ -44,7 +44,7 @@ def sign_in(request: IRequest) -> Response:
 # somebody is: signing out once more, from a page that was left open, is no error.
 @view_config(route_name="sign_out", request_method="POST", require_csrf=False)
 def sign_out(request: IRequest) -> Response:
-    if request.session.user_id is not None and needs_csrf_token(request):
+    if request.session.user_id is not None and not is_json(request):
         check_csrf_token(request)
     forget(request)
     return done(request, location=request.route_path("home"), status=204)
