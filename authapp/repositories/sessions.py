@@ -14,6 +14,7 @@ from uuid import UUID
 
 import zope.sqlalchemy
 from psycopg2.errors import ForeignKeyViolation
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -44,6 +45,7 @@ from authapp.domain.sessions import (
     SessionInfo,
     SessionRecord,
 )
+from authapp.repositories.engine import tell_retryable_errors
 from authapp.settings import SessionSettings
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ def inside_transaction_of(request: RequestScope) -> Runner:
     def run(work: Callable[[Connection], T], /) -> T:
         dbsession = request.dbsession
         connection = dbsession.connection()
+        tell_retryable_errors(connection.engine)
         # Core's statements do not tell zope.sqlalchemy that there is something to commit.
         zope.sqlalchemy.mark_changed(dbsession, request.tm)
         return work(connection)
@@ -144,7 +147,8 @@ class SessionQueries:
         )
         self._expires_at = func.now() + literal(settings.lifetime)
         self.load = self._load(settings)
-        self.load_and_lock = self.load.with_for_update(of=table)
+        # Weaker than FOR UPDATE, so that rows that refer to the session can be inserted meanwhile.
+        self.load_and_lock = self.load.with_for_update(of=table, key_share=True)
         self.touch = self._touch(settings)
         self.delete = delete(table).where(table.c.id == bindparam("session_id"))
         self.token_hash = select(table.c.token_hash).where(
@@ -205,18 +209,27 @@ class SessionQueries:
         )
 
     def update(
-        self, record: SessionRecord, change: DataChange, rotation: Rotation | None
+        self, record: SessionRecord, change: DataChange, rotation: Rotation | None, *, wait: bool
     ) -> Update:
         """Compares and sets: each key that changed must still have the value it was read with.
 
         Keys that others changed meanwhile are left alone, which is how parallel requests merge:
         the second of two waits for the first, and is evaluated again on the row as that left it.
+
+        Without `wait` a row that another request has locked is as good as one that it has changed.
+        A request that holds locks already must not wait for the session's: one that is run again
+        takes this lock first, then the others, and the two would wait for each other.
         """
         t = self.table.c
         guards = [
             t.data.op("->")(literal(key, Text)).is_not_distinct_from(_jsonb(value))
             for key, value in change.before.items()
         ]
+        session_id: Any = record.id
+        if not wait:
+            free = select(t.id).where(t.id == record.id)
+            free = free.with_for_update(skip_locked=True, key_share=rotation is None)
+            session_id = free.scalar_subquery()
         values: dict[str, Any] = {}
         if change.after:
             values["data"] = self._changed_data(change.after)
@@ -233,7 +246,7 @@ class SessionQueries:
         return (
             update(self.table)
             .where(
-                t.id == record.id,
+                t.id == session_id,
                 t.token_hash == record.token_hash,
                 t.expires_at > func.now(),
                 *guards,
@@ -273,13 +286,15 @@ class SqlSessionStore:
         self._read(lambda c: c.execute(self._queries.touch, {"session_id": record.id}))
 
     def insert(self, session: NewSession) -> bool:
-        result = self._write_owned(self._queries.insert(session))
+        result = self._write_owned(lambda c: self._queries.insert(session))
         return bool(result.rowcount == 1)
 
     def update(
         self, record: SessionRecord, change: DataChange, rotation: Rotation | None
     ) -> Outcome:
-        result = self._write_owned(self._queries.update(record, change, rotation))
+        result = self._write_owned(
+            lambda c: self._queries.update(record, change, rotation, wait=_holds_nothing(c))
+        )
         if result.rowcount == 1:
             return Outcome.WRITTEN
         of_session = {"session_id": record.id}
@@ -295,7 +310,7 @@ class SqlSessionStore:
 
     def _write_owned(self, statement: Any) -> Any:
         try:
-            return self._write(lambda c: c.execute(statement))
+            return self._write(lambda c: c.execute(statement(c)))
         except IntegrityError as error:
             if isinstance(error.orig, ForeignKeyViolation):
                 raise OwnerGone from error
@@ -374,6 +389,12 @@ class SqlSessionDirectory:
         batch = expired.order_by(t.expires_at).limit(batch_size).with_for_update(skip_locked=True)
         statement = delete(self._table).where(t.id == func.any(func.array(batch.scalar_subquery())))
         return self._run_apart(lambda c: c.execute(statement)).rowcount
+
+
+def _holds_nothing(connection: Connection) -> bool:
+    """Whether nothing has been sent in this transaction yet, so that it can hold no lock."""
+    driver_connection: Any = connection.connection.dbapi_connection
+    return bool(driver_connection.info.transaction_status == TRANSACTION_STATUS_IDLE)
 
 
 def _jsonb(text: str | None) -> ColumnElement[Any]:
