@@ -53,6 +53,23 @@ class Odd:
     """Nothing that a session could keep."""
 
 
+def _endless() -> list[Any]:
+    endless: list[Any] = []
+    endless.append(endless)
+    return endless
+
+
+ODD_VALUES = {
+    "a set": {1, 2},
+    "an object": Odd(),
+    "an object inside": [Odd()],
+    "a set deep inside": {"deep": [{1}]},
+    "not a number": float("nan"),
+    "a list that contains itself": _endless(),
+    "a number of too many digits": 10**5000,
+}
+
+
 def _ior(session: Any) -> None:
     session |= {"a": 2, "c": 3}
 
@@ -101,10 +118,10 @@ WAYS_TO_READ: dict[str, tuple[Callable[[Any], Any], Any]] = {
 
 class Conformance(SuiteFixtures):
     def test_the_factory_provides_its_interface(self, browser: Browser) -> None:
-        """The factory that the application registered is an ISessionFactory."""
+        """The factory that the application registered has what ISessionFactory asks for."""
         factory = browser.run(lambda request: request.registry.getUtility(ISessionFactory))
 
-        assert verifyObject(ISessionFactory, factory)
+        assert verifyObject(ISessionFactory, factory, tentative=True)
 
     def test_a_session_provides_its_interface(self, browser: Browser) -> None:
         """Every method and attribute of ISession is there, and takes what it must."""
@@ -151,9 +168,11 @@ class Conformance(SuiteFixtures):
         assert back == value
         assert type(back) is type(value)
 
-    @pytest.mark.parametrize("value", [{1, 2}, Odd(), [Odd()], {"deep": {1}}, float("nan")])
-    def test_other_values_are_refused_by_name(self, browser: Browser, value: Any) -> None:
+    @pytest.mark.parametrize("odd", ODD_VALUES)
+    def test_other_values_are_refused_by_name(self, browser: Browser, odd: str) -> None:
         """A value that the store cannot keep is an error that names the key; nothing is kept."""
+        value = ODD_VALUES[odd]
+
         answer = browser.answer(lambda request: request.session.update(basket=value))
 
         assert answer.status == 500

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ def _nothing(request: Any) -> None:
 
 def _read(request: Any) -> dict[str, Any]:
     return dict(request.session)
+
+
+def _set_number(number: int, request: Any) -> None:
+    request.session["number"] = number
 
 
 def _set_and_delete(request: Any) -> None:
@@ -101,7 +106,7 @@ class Costs(SuiteFixtures):
         """A session is stored once, however often it is written, and not at all once it ended."""
         before = count_sessions()
         for number in range(5):
-            browser.run(lambda request, number=number: request.session.update(number=number))
+            browser.run(partial(_set_number, number))
         assert count_sessions() == before + 1
 
         browser.run(_invalidate)

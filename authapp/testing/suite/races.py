@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pyramid.csrf import get_csrf_token
 
 from authapp.testing.browser import Browser, Meeting, Pause, View, statuses
 from authapp.testing.suite.base import SuiteFixtures, Users
@@ -158,6 +159,26 @@ class Races(SuiteFixtures):
 
         assert statuses(answers) == {200: self.parallel}
         assert [answer.value for answer in answers if answer.value] == [["once"]]
+
+    def test_a_visitors_first_writes_are_one_session(self, browser: Browser) -> None:
+        """A visitor who has a form open, and whose browser sends several requests that each keep
+        something, ends up with one session, in which all of it is."""
+        browser.run(get_csrf_token)
+        meet = Meeting(self.parallel)
+
+        def set_key(number: int) -> View:
+            def view(request: Any) -> None:
+                dict(request.session)
+                meet(request)
+                request.session[f"key {number}"] = number
+
+            return view
+
+        answers = browser.at_once([set_key(number) for number in range(self.parallel)])
+
+        assert statuses(answers) == {200: self.parallel}
+        expected = {f"key {number}": number for number in range(self.parallel)}
+        assert browser.run(lambda request: dict(request.session)) == expected
 
     # A session that ended stays ended.
 

@@ -1,0 +1,78 @@
+"""Pictures of every page, to be looked at, and those that the README shows: `make screenshots`.
+
+Its name does not begin with `test_`, so that it runs only when it is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import Connection
+
+from tests.browser.pages import PAGES, account, sign_in_empty
+from tests.browser.support import EMAIL, Server, fill_in
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+ALL = ROOT / "test-results" / "screenshots"
+README = ROOT / "docs" / "img"
+README_MAX_BYTES = 150_000
+
+LAPTOP, PHONE = (1280, 800), (360, 740)
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture
+def open_sharp(chromium: Browser, server: Server, db: Connection) -> Iterator[Callable[..., Page]]:
+    """Opens an empty page on a screen of a given size, with two dots to a pixel."""
+    contexts = []
+
+    def open_sharp(size: tuple[int, int], **options: Any) -> Page:
+        width, height = size
+        context = chromium.new_context(
+            base_url=server.url,
+            viewport={"width": width, "height": height},
+            device_scale_factor=2,
+            reduced_motion="reduce",
+            **options,
+        )
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_sharp
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page(open_sharp, name, size):
+    page = open_sharp(size)
+    PAGES[name](page)
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=ALL / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+
+
+def sign_in_filled(page: Page) -> None:
+    sign_in_empty(page)
+    fill_in(page, email=EMAIL, password="never shown")
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "size", "scheme"),
+    [
+        ("sign-in", sign_in_filled, (1000, 640), "light"),
+        ("account", account, (1000, 750), "light"),
+        ("sign-in-phone-dark", sign_in_filled, PHONE, "dark"),
+    ],
+)
+def test_figures_of_the_readme(open_sharp, name, way, size, scheme):
+    page = open_sharp(size, color_scheme=scheme)
+    way(page)
+    path = README / f"{name}.png"
+    page.screenshot(path=path, caret="hide")
+    assert path.stat().st_size < README_MAX_BYTES

@@ -1,0 +1,229 @@
+"""What every user repository does, the fake and the real one."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session as DbSession
+
+from authapp.domain.errors import EmailTaken, UserNotFound
+from authapp.domain.users import Credentials, Role, Status, UserRepository, fold_email
+from authapp.repositories.users import SqlUserRepository
+from tests.contracts.waiting import wait_until_blocked
+from tests.fakes import InMemoryUserRepository
+
+HASH = "$2b$04$" + "a" * 53
+OTHER_HASH = "$2b$04$" + "b" * 53
+
+
+@pytest.fixture(params=["in memory", "sql"])
+def users(request):
+    if request.param == "in memory":
+        yield InMemoryUserRepository()
+        return
+    request.getfixturevalue("db")
+    with DbSession(request.getfixturevalue("engine")) as dbsession:
+        yield SqlUserRepository(dbsession)
+        dbsession.rollback()
+
+
+class TestUserRepository:
+    def test_a_new_user_is_an_active_member_whose_address_is_not_verified(
+        self, users: UserRepository
+    ):
+        user = users.add("Ada", "ada@example.com", HASH)
+
+        assert (user.name, user.email) == ("Ada", "ada@example.com")
+        assert user.role is Role.MEMBER
+        assert user.status is Status.ACTIVE
+        assert user.email_verified_at is None
+        assert user.created_at.tzinfo is not None
+
+    def test_every_user_has_an_id_of_their_own(self, users: UserRepository):
+        assert users.add("Ada", "ada@example.com", HASH).id != users.add("Bo", "bo@b.org", HASH).id
+
+    def test_a_user_is_found_by_id(self, users: UserRepository):
+        user = users.add("Ada", "ada@example.com", HASH)
+        users.add("Bo", "bo@example.com", HASH)
+
+        assert users.by_id(user.id) == user
+
+    def test_nobody_is_found_by_an_unknown_id(self, users: UserRepository):
+        users.add("Ada", "ada@example.com", HASH)
+
+        assert users.by_id(uuid4()) is None
+
+    @pytest.mark.parametrize("email", ["Ada@Example.com", "ada@example.com", "ADA@EXAMPLE.COM"])
+    def test_a_user_is_found_by_address_without_regard_to_case(
+        self, users: UserRepository, email: str
+    ):
+        user = users.add("Ada", "Ada@Example.com", HASH)
+        users.add("Bo", "bo@example.com", HASH)
+
+        assert users.by_email(email) == user
+        assert users.credentials(email) == Credentials(user, HASH)
+
+    @pytest.mark.parametrize("email", ["", "ada", "ada@example.co", "ada@example.com ", "%", "_"])
+    def test_nobody_is_found_by_another_address(self, users: UserRepository, email: str):
+        users.add("Ada", "ada@example.com", HASH)
+
+        assert users.by_email(email) is None
+        assert users.credentials(email) is None
+
+    def test_the_address_keeps_its_case(self, users: UserRepository):
+        users.add("Ada", "Ada@Example.com", HASH)
+
+        found = users.by_email("ada@example.com")
+
+        assert found is not None
+        assert found.email == "Ada@Example.com"
+
+    @pytest.mark.parametrize("email", ["ada@example.com", "ADA@example.com", "ada@EXAMPLE.com"])
+    def test_an_address_that_differs_only_in_case_is_taken(self, users: UserRepository, email: str):
+        first = users.add("Ada", "ada@example.com", HASH)
+
+        with pytest.raises(EmailTaken):
+            users.add("Eve", email, OTHER_HASH)
+
+        assert users.credentials(email) == Credentials(first, HASH)
+
+    def test_the_repository_can_be_used_after_an_address_was_taken(self, users: UserRepository):
+        users.add("Ada", "ada@example.com", HASH)
+        with pytest.raises(EmailTaken):
+            users.add("Eve", "ada@example.com", HASH)
+
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        assert users.by_id(bo.id) == bo
+
+    # A Kelvin sign, a dotless i and a sharp s, each beside what other foldings take them for.
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [("k@a.org", "\u212a@a.org"), ("i@a.org", "ı@a.org"), ("ss@a.org", "ß@a.org")],
+    )
+    def test_letters_that_only_look_alike_are_other_addresses(
+        self, users: UserRepository, one: str, other: str
+    ):
+        first, second = users.add("One", one, HASH), users.add("Other", other, OTHER_HASH)
+
+        assert users.by_email(one) == first
+        assert users.by_email(other) == second
+
+    def test_names_and_addresses_are_kept_to_the_character(self, users: UserRepository):
+        name, email = "Zoë O'Neil 🙂 %s :x \\", "zoë'o%neil@exämple.org"
+        user = users.add(name, email, HASH)
+
+        found = users.by_id(user.id)
+
+        assert found is not None
+        assert (found.name, found.email) == (name, email)
+
+    def test_renaming_changes_the_name_of_one_user_alone(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        renamed = users.rename(ada.id, "Ada Lovelace")
+
+        assert renamed.name == "Ada Lovelace"
+        assert renamed.email == ada.email
+        assert users.by_id(ada.id) == renamed
+        assert users.by_id(bo.id) == bo
+        assert users.credentials("ada@example.com") == Credentials(renamed, HASH)
+
+    def test_nobody_cannot_be_renamed(self, users: UserRepository):
+        with pytest.raises(UserNotFound):
+            users.rename(uuid4(), "Nobody")
+
+    def test_a_password_hash_is_replaced_if_it_is_the_one_expected(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        assert users.replace_password_hash(ada.id, HASH, OTHER_HASH) is True
+
+        assert users.credentials("ada@example.com") == Credentials(ada, OTHER_HASH)
+        assert users.credentials("bo@example.com") == Credentials(bo, HASH)
+
+    def test_a_password_hash_that_was_changed_meanwhile_stays(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", OTHER_HASH)
+
+        assert users.replace_password_hash(ada.id, HASH, "$2b$04$" + "c" * 53) is False
+
+        assert users.credentials("ada@example.com") == Credentials(ada, OTHER_HASH)
+
+    def test_nobody_has_a_password_hash_to_replace(self, users: UserRepository):
+        assert users.replace_password_hash(uuid4(), HASH, OTHER_HASH) is False
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_of_two_who_want_an_address_at_once_the_second_has_it_only_if_the_first_gives_up(
+    engine: Engine, db: Connection, end: str
+):
+    with ThreadPoolExecutor(1) as thread, DbSession(engine) as other, DbSession(engine) as one:
+        SqlUserRepository(one).add("One", "ada@example.com", HASH)
+        second = thread.submit(SqlUserRepository(other).add, "Other", "Ada@example.com", HASH)
+        wait_until_blocked(db)
+        getattr(one, end)()
+
+        if end == "commit":
+            with pytest.raises(EmailTaken):
+                second.result()
+        else:
+            assert second.result().name == "Other"
+
+
+SPECIAL = st.sampled_from("aAzZ@kK\u212aiIıİsSſßσςΣéÉǅ\u0345🙂 \u200b")
+ADDRESSES = st.text(
+    SPECIAL | st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
+)
+
+
+@st.composite
+def address_pairs(draw: st.DrawFn) -> tuple[str, str]:
+    """Two addresses, more often than not ones that some folding takes for the same."""
+    one = draw(ADDRESSES)
+    foldings: list[Callable[[str], str]] = [
+        str.upper,
+        str.lower,
+        str.casefold,
+        str.swapcase,
+        str.title,
+        str,
+    ]
+    other = draw(st.sampled_from(foldings).map(lambda fold: fold(one)) | ADDRESSES)
+    return one, other
+
+
+@pytest.fixture(scope="module")
+def index_connection(engine: Engine):
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def indexed_form(index_connection: Connection) -> str:
+    """The expression that the unique index really is over, by the database's own account."""
+    expression = index_connection.scalar(
+        text(
+            "SELECT pg_get_expr(indexprs, indrelid) FROM pg_index"
+            " WHERE indexrelid = 'uq_users_email'::regclass AND indisunique"
+        )
+    )
+    assert expression, "there is no unique index uq_users_email over an expression"
+    return str(expression)
+
+
+@given(pair=address_pairs())
+@settings(max_examples=300, deadline=None)
+def test_the_rules_and_the_index_agree_on_which_addresses_are_the_same(
+    index_connection: Connection, indexed_form: str, pair: tuple[str, str]
+):
+    statement = f"SELECT {indexed_form} FROM (VALUES (:one), (:other)) AS users(email)"  # noqa: S608
+
+    one, other = pair
+    forms = index_connection.scalars(text(statement), {"one": one, "other": other}).all()
+
+    assert forms == [fold_email(one), fold_email(other)]
