@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test browser-test test-all-pythons lint typecheck format migrate constraints clean
+.PHONY: help serve test browser-test screenshots fuzz test-all-pythons lint typecheck format migrate constraints clean
 
 # Goes to the command behind the target: make serve ARGS="http_port=7001", make test ARGS="-k email".
 ARGS ?=
@@ -36,9 +36,16 @@ test: $(INSTALLED) ## Run the test suite without the browser; ARGS="-k email" pi
 	@$(BIN)/python -m pytest -m "not browser" $(ARGS)
 
 browser-test: $(INSTALLED) ## Run the tests that drive Chromium
-	@command -v chromium >/dev/null || { \
-	    echo "chromium is missing. On Debian: apt-get install chromium" >&2; exit 1; }
+	@$(NEED_CHROMIUM)
 	@$(BIN)/python -m pytest -m browser $(ARGS)
+
+screenshots: $(INSTALLED) ## Take pictures of every page, in test-results/screenshots and docs/img
+	@$(NEED_CHROMIUM)
+	@$(BIN)/python -m pytest tests/browser/screenshots.py $(ARGS)
+	@echo "test-results/screenshots has every page, docs/img those of the README"
+
+fuzz: $(INSTALLED) ## Send 100,000 forged and garbled cookies, which takes a minute
+	@AUTHAPP_FUZZ_COOKIES=100000 $(BIN)/python -m pytest --timeout 1200 tests/fuzz $(ARGS)
 
 test-all-pythons: ## Run the test suite on every Python of 3.11 to 3.14 found here
 	@tested= failed=; \
@@ -92,6 +99,11 @@ clean: ## Remove what make and the tools made; var/, the development data, stays
 	@find authapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The rest is how the virtual environment is made.
+
+define NEED_CHROMIUM
+command -v chromium >/dev/null || { \
+    echo "chromium is missing. On Debian: apt-get install chromium" >&2; exit 1; }
+endef
 
 # Sets $python to a usable Python of the version $version, from PATH or from pyenv, or to nothing.
 # pyenv's shims are on PATH also for versions that are switched off: so each candidate is run.

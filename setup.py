@@ -34,6 +34,7 @@ testing_requires = ["WebTest>=3.0.4,<4"]
 
 dev_requires = [
     *testing_requires,
+    "axe-playwright-python",
     "build",
     "hypothesis",
     "import-linter",

@@ -24,6 +24,7 @@ from authapp.repositories.sessions import (
     SessionQueries,
     SqlSessionDirectory,
     SqlSessionStore,
+    beside_transaction_of,
     inside_transaction_of,
     outside_transaction,
 )
@@ -141,7 +142,12 @@ def wire_sessions(
     """`request.session`, and `request.sessions`, the directory of all of them."""
 
     def store(request: Any) -> SqlSessionStore:
-        return SqlSessionStore(queries(), outside(request), inside_transaction_of(request))
+        return SqlSessionStore(
+            queries(),
+            beside=beside_transaction_of(request, outside(request)),
+            inside=inside_transaction_of(request),
+            outside=outside(request),
+        )
 
     def sessions(request: Any) -> SqlSessionDirectory:
         return SqlSessionDirectory(queries(), inside_transaction_of(request), outside(request))

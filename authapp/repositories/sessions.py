@@ -14,7 +14,7 @@ from uuid import UUID
 
 import zope.sqlalchemy
 from psycopg2.errors import ForeignKeyViolation
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -75,14 +75,43 @@ def inside_transaction_of(request: RequestScope) -> Runner:
     """Runs what is committed or rolled back together with the request."""
 
     def run(work: Callable[[Connection], T], /) -> T:
-        dbsession = request.dbsession
-        connection = dbsession.connection()
-        tell_retryable_errors(connection.engine)
-        # Core's statements do not tell zope.sqlalchemy that there is something to commit.
-        zope.sqlalchemy.mark_changed(dbsession, request.tm)
-        return work(connection)
+        # The session's row may refer to a user whom this request has added.
+        request.dbsession.flush()
+        return work(_joined_connection(request))
 
     return run
+
+
+def beside_transaction_of(request: RequestScope, outside: Runner) -> Runner:
+    """Runs what need not be part of the transaction: on the connection that the request has taken
+    already, else `outside`.
+
+    Requests that borrowed a second connection could wait for each other, each holding its first.
+    """
+
+    def run(work: Callable[[Connection], T], /) -> T:
+        if _has_usable_connection(request.dbsession):
+            return work(_joined_connection(request))
+        return outside(work)
+
+    return run
+
+
+def _joined_connection(request: RequestScope) -> Connection:
+    dbsession = request.dbsession
+    connection = dbsession.connection()
+    tell_retryable_errors(connection.engine)
+    # Core's statements do not tell zope.sqlalchemy that there is something to commit.
+    zope.sqlalchemy.mark_changed(dbsession, request.tm)
+    return connection
+
+
+def _has_usable_connection(dbsession: DbSession) -> bool:
+    # After an error that the view has caught, PostgreSQL refuses all but ROLLBACK.
+    if not (dbsession.in_transaction() and dbsession.is_active):
+        return False
+    driver_connection: Any = dbsession.connection().connection.dbapi_connection
+    return bool(driver_connection.info.transaction_status != TRANSACTION_STATUS_INERROR)
 
 
 def outside_transaction(engine: Engine) -> Runner:
@@ -267,23 +296,28 @@ class SessionQueries:
 class SqlSessionStore:
     """Implements `authapp.domain.sessions.SessionStore` for one request."""
 
-    def __init__(self, queries: SessionQueries, read: Runner, write: Runner) -> None:
-        """`read` runs what loads and touches, `write` what is part of the transaction."""
+    def __init__(
+        self, queries: SessionQueries, *, beside: Runner, inside: Runner, outside: Runner
+    ) -> None:
+        """`inside` runs what is part of the transaction, `beside` what need not be, and `outside`
+        what must not be."""
         self._queries = queries
-        self._read = read
-        self._write = write
+        self._beside = beside
+        self._inside = inside
+        self._outside = outside
 
     def apart(self) -> "SqlSessionStore":
-        return SqlSessionStore(self._queries, self._read, self._read)
+        outside = self._outside
+        return SqlSessionStore(self._queries, beside=outside, inside=outside, outside=outside)
 
     def load(self, token_hash: bytes, *, lock: bool) -> SessionRecord | None:
-        run = self._write if lock else self._read
+        run = self._inside if lock else self._beside
         statement = self._queries.load_and_lock if lock else self._queries.load
         row = run(lambda c: c.execute(statement, {"token_hash": token_hash}).one_or_none())
         return self._to_record(tuple(row), token_hash) if row is not None else None
 
     def touch(self, record: SessionRecord) -> None:
-        self._read(lambda c: c.execute(self._queries.touch, {"session_id": record.id}))
+        self._beside(lambda c: c.execute(self._queries.touch, {"session_id": record.id}))
 
     def insert(self, session: NewSession) -> bool:
         result = self._write_owned(lambda c: self._queries.insert(session))
@@ -298,7 +332,7 @@ class SqlSessionStore:
         if result.rowcount == 1:
             return Outcome.WRITTEN
         of_session = {"session_id": record.id}
-        token_hash = self._write(
+        token_hash = self._inside(
             lambda c: c.execute(self._queries.token_hash, of_session).scalar_one_or_none()
         )
         if token_hash is None:
@@ -306,15 +340,20 @@ class SqlSessionStore:
         return Outcome.CONFLICT if token_hash == record.token_hash else Outcome.SUPERSEDED
 
     def delete(self, record: SessionRecord) -> None:
-        self._write(lambda c: c.execute(self._queries.delete, {"session_id": record.id}))
+        self._inside(lambda c: c.execute(self._queries.delete, {"session_id": record.id}))
 
     def _write_owned(self, statement: Any) -> Any:
         try:
-            return self._write(lambda c: c.execute(statement(c)))
+            return self._inside(lambda c: c.execute(statement(c)))
         except IntegrityError as error:
-            if isinstance(error.orig, ForeignKeyViolation):
+            if self._tells_that_the_owner_is_gone(error.orig):
                 raise OwnerGone from error
             raise
+
+    def _tells_that_the_owner_is_gone(self, error: BaseException | None) -> bool:
+        # Rows that the application has added, and that are sent along, may refer to nothing too.
+        table_name = self._queries.table.name
+        return isinstance(error, ForeignKeyViolation) and error.diag.table_name == table_name
 
     def _to_record(self, row: tuple[Any, ...], token_hash: bytes) -> SessionRecord | None:
         session_id, user_id, data, persistent, created_at, expires_at, touch_due, *of_owner = row

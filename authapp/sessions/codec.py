@@ -39,7 +39,13 @@ def dumps(value: Any, where: str) -> str:
 
     Raises `Unserializable`; `where` names the value in its message.
     """
-    return to_text(_encode(value, where))
+    try:
+        return to_text(_encode(value, where))
+    except RecursionError:
+        raise Unserializable(f"{where}: it is nested too deeply, or contains itself") from None
+    except ValueError as error:
+        # Python limits how long a whole number may get as text.
+        raise Unserializable(f"{where}: {error}") from None
 
 
 def to_text(value: Any) -> str:

@@ -20,4 +20,4 @@ class SessionNotAllowed(RuntimeError):
 
 
 class SessionLost(RuntimeError):
-    """The session was changed, and the change rolled back behind a redirect that was raised."""
+    """The session was changed, and the change rolled back behind a redirect."""

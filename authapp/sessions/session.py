@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from pyramid.httpexceptions import HTTPRedirection
 from pyramid.interfaces import IRequest, ISession
 from pyramid.response import Response
 from transaction.interfaces import NoTransaction, TransientError
@@ -542,7 +541,7 @@ class Session(MutableMapping[str, Any]):
     def set_cookie(self, request: IRequest, response: Response) -> None:
         """The response callback: tells the browser what was committed, and nothing else."""
         _mark_personal(response)
-        self._fail_if_lost(request)
+        self._fail_if_lost(request, response)
         ticket = self._ticket_to_send()
         if ticket is not None:
             persistent = ticket.stored and self.persistent
@@ -551,26 +550,32 @@ class Session(MutableMapping[str, Any]):
             self._jar.clear(request, response)
 
     def _ticket_to_send(self) -> Ticket | None:
-        if self._next_ticket is not None and (self._committed or not self._next_ticket.stored):
-            return self._next_ticket
+        ticket = self._next_ticket
+        if ticket is not None:
+            # A visitor's names no row, and need not wait, unless it replaces one that does.
+            needs_commit = ticket.stored or self._ended_record is not None
+            if self._committed or not needs_commit:
+                return ticket
         if self._resend_cookie or (self._flushed and self._committed):
             return self._ticket
         return None
 
-    def _fail_if_lost(self, request: IRequest) -> None:
+    def _fail_if_lost(self, request: IRequest, response: Response) -> None:
         """Refuses to send a person on as if all had been well.
 
-        pyramid_tm rolls back what a raised response leaves behind. For an error that is meant;
-        for a redirect, say after a sign-in, it is a mistake that would go unnoticed.
+        pyramid_tm rolls back what a raised response or any other exception leaves behind. For an
+        error that is meant; for a redirect, say after a sign-in, or from an exception view that
+        flashes "Please sign in", it is a mistake that would go unnoticed.
         """
-        redirect = getattr(request, "exception", None)
-        if not isinstance(redirect, HTTPRedirection) or not self._enlisted or self._saved:
+        error = getattr(request, "exception", None)
+        is_redirect = 300 <= response.status_code < 400
+        if error is None or not is_redirect or not self._enlisted or self._saved:
             return
         if self._flushed or self._has_changes():
             message = (
-                f"the session was changed, and then {type(redirect).__name__} was raised, which "
-                "rolls the change back; return the response instead, or call "
-                "request.session.save_now() first"
+                f"the session was changed, but {type(error).__name__} was raised, which rolls the "
+                "change back, and the answer is a redirect; return the redirect instead of raising "
+                "it, or, in an exception view, call request.session.save_now() before"
             )
             log.error(message)
             raise SessionLost(message)
