@@ -35,6 +35,7 @@ from authapp.repositories.sessions import (
     Owner,
     SessionQueries,
     SqlSessionStore,
+    beside_transaction_of,
     inside_transaction_of,
     outside_transaction,
 )
@@ -98,8 +99,12 @@ class SqlSessions:
             zope.sqlalchemy.register(dbsession, transaction_manager=tm)
             scope = SimpleNamespace(dbsession=dbsession, tm=tm)
             try:
+                outside = outside_transaction(self._engine)
                 yield SqlSessionStore(
-                    self._queries, outside_transaction(self._engine), inside_transaction_of(scope)
+                    self._queries,
+                    beside=beside_transaction_of(scope, outside),
+                    inside=inside_transaction_of(scope),
+                    outside=outside,
                 )
             except BaseException:
                 tm.abort()

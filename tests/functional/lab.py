@@ -57,6 +57,5 @@ def admin(request: IRequest) -> Response:
 
 def caught(error: Exception, request: IRequest) -> Response:
     handle = VIEWS.get("caught")
-    if handle is not None:
-        handle(request)
-    return Response("caught", status=200)
+    result = handle(request) if handle is not None else None
+    return result if isinstance(result, Response) else Response("caught")

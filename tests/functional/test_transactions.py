@@ -72,7 +72,7 @@ def test_session_and_row_are_kept_both_or_neither(browser, db, view, settings, h
     is_lost = how == "raise" and not settings
     if is_lost and status == 302:
         # It would look as if all had been well.
-        with pytest.raises(SessionLost, match="return the response"):
+        with pytest.raises(SessionLost, match="return the redirect"):
             browser.get(view(act), status="*")
         assert not kept(db)
         return
@@ -224,6 +224,40 @@ def test_what_an_exception_view_writes_is_lost_with_the_rest(lab_app, db, view):
     assert answer.text == "caught"
     assert not kept(db)
     assert cookies_set(answer) == []
+
+
+def test_exception_view_that_flashes_and_redirects_fails_loudly(lab_app, db, view):
+    """The person would never see the message, and nobody would know why."""
+
+    def act(request):
+        raise LabError
+
+    def ask_to_sign_in(request):
+        request.session.flash("Please sign in.")
+        return exception_response(302, location="/")
+
+    VIEWS["caught"] = ask_to_sign_in
+
+    with pytest.raises(SessionLost, match="LabError was raised"):
+        lab_app.get(view(act))
+    assert count(db, "sessions") == 0
+
+
+def test_exception_view_may_save_what_it_flashes(lab_app, view):
+    def act(request):
+        raise LabError
+
+    def ask_to_sign_in(request):
+        request.session.flash("Please sign in.")
+        request.session.save_now()
+        return exception_response(302, location="/")
+
+    VIEWS["caught"] = ask_to_sign_in
+
+    lab_app.get(view(act), status=302)
+
+    shown = lab_app.get(view(lambda request: request.session.pop_flash()))
+    assert shown.json == ["Please sign in."]
 
 
 def test_rows_written_by_statements_are_kept_with_the_session(lab_app, db, view):

@@ -1,12 +1,14 @@
 """What the sessions offer beyond Pyramid's interface, on a real database."""
 
 import gc
+from contextlib import suppress
 
 import pytest
 from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPForbidden, HTTPFound
 from pyramid_retry import RetryableException
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from authapp.sessions import SessionNotAllowed, SessionNotWritable, SessionTooLarge
 from authapp.testing.browser import Browser, Meeting, Pause, statuses
@@ -711,3 +713,28 @@ class TestConnections:
             assert content(browser) == {"n": PARALLEL}
         finally:
             apps.dispose()
+
+    def test_one_that_an_error_has_spoilt_is_not_used(self, browser, db):
+        """PostgreSQL answers nothing before the ROLLBACK, yet the error page greets the person."""
+        start(browser)
+        let_pass(db, "6 minutes")
+
+        def view(request):
+            with suppress(DBAPIError):
+                request.dbsession.execute(text("SELECT 1 / 0"))
+            return dict(request.session)
+
+        assert browser.answer(view).value == {"a": 1}
+
+    def test_use_is_noted_in_the_transaction_that_is_open(self, browser, db):
+        start(browser)
+        let_pass(db, "6 minutes")
+
+        def view(request):
+            request.dbsession.execute(text("SELECT 1"))
+            dict(request.session)
+
+        browser.run(view)
+
+        idle = "SELECT now() - last_seen_at < interval '1 minute' FROM sessions"
+        assert db.execute(text(idle)).scalar_one()
