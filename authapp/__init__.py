@@ -19,19 +19,18 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 def includeme(config: Configurator) -> None:
     """The accounts, with their pages and sessions, for an application of one's own."""
     # First of all, so that a wrong setting is named before anything is connected or started.
-    config.include("authapp.wiring.include_settings")
+    config.include("authapp.wiring.accounts.include_settings")
     # pyramid_tm and pyramid_retry: a transaction for each request, and another try for losers.
-    config.include("authapp.wiring.include_transactions")
+    config.include("authapp.wiring.accounts.include_transactions")
     # The engine and request.dbsession, which take part in that transaction.
     config.include("authapp.repositories")
-    # request.session, over request.dbsession.
+    # request.session, over request.dbsession, and the purge of those that have expired.
     config.include("authapp.sessions")
-    config.include("authapp.wiring.include_purger")
     # The security policy, which resolves the user from the session; CSRF, headers, the gate.
     config.include("authapp.security")
     # The use cases that the pages call.
-    config.include("authapp.wiring.include_accounts")
+    config.include("authapp.wiring.accounts.include_accounts")
     # The templates' renderer, and the pages.
     config.include("pyramid_jinja2")
     config.include("authapp.views")
-    config.include("authapp.wiring.include_error_views")
+    config.include("authapp.wiring.accounts.include_error_views")

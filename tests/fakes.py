@@ -4,7 +4,7 @@ They have no transactions: what is written is there at once.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -139,12 +139,14 @@ class InMemorySessionStore:
     def let_pass(self, duration: timedelta) -> None:
         self.now += duration
 
-    def load(self, token_hash: bytes, *, lock: bool) -> SessionRecord | None:
+    def load(self, token_hashes: Sequence[bytes], *, lock: bool) -> SessionRecord | None:
         self.calls.append("load and lock" if lock else "load")
-        for row in self._live_rows():
-            if row.token_hash == token_hash and not self._is_idle(row):
-                return self._to_record(row)
-        return None
+        found = [
+            row
+            for row in self._live_rows()
+            if row.token_hash in token_hashes and not self._is_idle(row)
+        ]
+        return self._to_record(max(found, key=lambda row: row.expires_at)) if found else None
 
     def touch(self, record: SessionRecord) -> None:
         self.calls.append("touch")
@@ -178,10 +180,11 @@ class InMemorySessionStore:
         row = next((row for row in self._live_rows() if row.id == record.id), None)
         if row is None:
             return Outcome.ENDED
-        if row.token_hash != record.token_hash:
+        is_renewed = row.token_hash != record.token_hash
+        if row.user_id != record.user_id or (is_renewed and rotation is not None):
             return Outcome.SUPERSEDED
         if any(not _is_same(row.data.get(key), text) for key, text in change.before.items()):
-            return Outcome.CONFLICT
+            return Outcome.SUPERSEDED if is_renewed else Outcome.CONFLICT
         changed = {**row.data, **change.after}
         data = {key: text for key, text in changed.items() if text is not None}
         row = replace(row, data=data)
@@ -199,9 +202,9 @@ class InMemorySessionStore:
         self.rows[row.id] = row
         return Outcome.WRITTEN
 
-    def delete(self, record: SessionRecord) -> None:
+    def delete(self, record: SessionRecord) -> Outcome:
         self.calls.append("delete")
-        self.rows.pop(record.id, None)
+        return Outcome.WRITTEN if self.rows.pop(record.id, None) else Outcome.ENDED
 
     def apart(self) -> "InMemorySessionStore":
         return self

@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 
 import click
 import plaster
+from psycopg2.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
 
+from authapp.repositories.embedded import EmbeddedError
 from authapp.repositories.engine import UNAVAILABLE, make_engine
 from authapp.repositories.sessions import SqlSessionDirectory
 from authapp.settings import (
@@ -17,7 +20,7 @@ from authapp.settings import (
     load_database_settings,
     load_session_settings,
 )
-from authapp.wiring import session_directory
+from authapp.wiring.sessions import session_directory
 
 T = TypeVar("T")
 
@@ -51,13 +54,30 @@ class Context:
 
 
 class Command(click.Command):
-    """A command that says in one line that the database cannot be reached."""
+    """A command that says in a message what is wrong with the database, with no traceback."""
 
     def invoke(self, click_context: click.Context) -> Any:
         try:
             return super().invoke(click_context)
         except UNAVAILABLE as error:
-            raise click.ClickException(f"the database cannot be reached: {error}") from None
+            raise click.ClickException(
+                f"the database cannot be reached: {_reason(error)}"
+            ) from None
+        except EmbeddedError as error:
+            raise click.ClickException(str(error)) from None
+        except ProgrammingError as error:
+            if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
+                raise
+            raise click.ClickException(
+                f"the database is not migrated: {_reason(error)}. Migrate it first, for example "
+                "with `alembic -c INI upgrade head`."
+            ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What the driver says, without the statement and SQLAlchemy's address for further reading."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if isinstance(error, ProgrammingError) else "\n".join(lines)
 
 
 class Group(click.Group):

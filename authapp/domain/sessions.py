@@ -4,7 +4,6 @@ Nothing here knows of accounts: `user_id` is whatever key the application's user
 `owner` whatever the application chose to load along with the session.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +20,7 @@ class OwnerGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A live session as it was when it was loaded. `data` is a JSON text."""
+    """A live session as it was when it was loaded. `data` is the text of a JSON object."""
 
     id: UUID
     token_hash: bytes = field(repr=False)
@@ -32,15 +31,6 @@ class SessionRecord:
     expires_at: datetime
     touch_due: bool
     owner: Any = None
-
-    @property
-    def content(self) -> Mapping[str, Any] | None:
-        """The parsed data; None, for what something else has written and cannot be parsed."""
-        try:
-            content = json.loads(self.data)
-        except (ValueError, RecursionError):
-            return None
-        return content if isinstance(content, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ class Outcome(Enum):
 
     WRITTEN = "written"
     CONFLICT = "conflict"  # Another request changed one of the same keys in the meantime.
-    SUPERSEDED = "superseded"  # The session lives on under a newer token.
+    SUPERSEDED = "superseded"  # The session lives on, but another request has renewed its token.
     ENDED = "ended"  # Signed out, revoked, expired or purged in the meantime.
 
 
@@ -97,12 +87,14 @@ class SessionStore(Protocol):
     `insert` and `update` raise `OwnerGone`.
     """
 
-    def load(self, token_hash: bytes, *, lock: bool) -> SessionRecord | None:
-        """The live session with this token; with `lock`, held until the transaction ends."""
+    def load(self, token_hashes: Sequence[bytes], *, lock: bool) -> SessionRecord | None:
+        """The live session with one of these tokens, of several the one that was begun last; with
+        `lock`, held until the transaction ends."""
         ...
 
     def touch(self, record: SessionRecord) -> None:
-        """Writes down that the session is in use, at most once an interval."""
+        """Writes down that the session is in use, at most once an interval, now or with the
+        commit."""
         ...
 
     def insert(self, session: NewSession) -> bool:
@@ -112,10 +104,13 @@ class SessionStore(Protocol):
     def update(
         self, record: SessionRecord, change: DataChange, rotation: Rotation | None
     ) -> Outcome:
-        """Writes only what changed, and only if the session lives on under the record's token."""
+        """Writes only what changed, and only if the session lives on: as the same user's, or, with
+        `rotation`, under the record's token."""
         ...
 
-    def delete(self, record: SessionRecord) -> None: ...
+    def delete(self, record: SessionRecord) -> Outcome:
+        """Ends the session: WRITTEN or, when there was nothing to end, ENDED; or CONFLICT."""
+        ...
 
     def apart(self) -> "SessionStore":
         """The same store, except that each write commits at once, by itself."""
@@ -165,7 +160,7 @@ class SessionDirectory(Protocol):
         """Ends the user's sessions, but for `keep`, and says how many those were."""
         ...
 
-    def purge(self, batch_size: int, *, exclusive: bool) -> int:
+    def purge(self, batch_size: int, *, exclusive: bool = False) -> int:
         """Deletes up to `batch_size` expired sessions in a transaction of its own, and says how
         many. Rows that another purge is deleting are passed over; with `exclusive`, none are
         deleted while another exclusive purge is at it, on whatever machine."""

@@ -12,15 +12,20 @@ from sqlalchemy.exc import ProgrammingError
 MIGRATIONS = "authapp:migrations"
 
 
-class Readiness:
-    """Implements the port of the same name in `authapp.domain.health`."""
+class SqlReadiness:
+    """Implements `authapp.domain.health.Readiness` by the revisions that Alembic writes down."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def is_migrated(self) -> bool:
-        """Raises one of `authapp.repositories.engine.UNAVAILABLE` if the database is not there."""
-        return expected_revisions() <= self._found_revisions()
+        """Raises one of `authapp.repositories.engine.UNAVAILABLE` if the database is not there.
+
+        A revision that this version does not know comes from a newer one. A deployment that
+        migrates first must not take the processes out that still run this version.
+        """
+        found = self._found_revisions()
+        return expected_revisions() <= found or not found <= known_revisions()
 
     def _found_revisions(self) -> Set[str]:
         try:
@@ -37,6 +42,16 @@ class Readiness:
 @cache
 def expected_revisions() -> Set[str]:
     """The newest of the migrations that came with this version."""
+    return frozenset(_scripts().get_heads())
+
+
+@cache
+def known_revisions() -> Set[str]:
+    """All of the migrations that came with this version."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
+def _scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", MIGRATIONS)
-    return frozenset(ScriptDirectory.from_config(config).get_heads())
+    return ScriptDirectory.from_config(config)

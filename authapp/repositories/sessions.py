@@ -6,19 +6,16 @@ serve requests do not matter.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from uuid import UUID
 
-import zope.sqlalchemy
 from psycopg2.errors import ForeignKeyViolation
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
+    Delete,
     FromClause,
     Select,
     Text,
@@ -32,8 +29,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.exc import IntegrityError
 
 from authapp.domain.sessions import (
     DataChange,
@@ -45,110 +41,12 @@ from authapp.domain.sessions import (
     SessionInfo,
     SessionRecord,
 )
-from authapp.repositories.engine import tell_retryable_errors
+from authapp.repositories.connections import ApartConnections, Connections
 from authapp.settings import SessionSettings
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _PURGE_LOCK = 0x61757468  # An advisory lock's number: "auth", in ASCII.
-
-
-class RequestScope(Protocol):
-    """The part of a request that a transaction needs."""
-
-    @property
-    def dbsession(self) -> DbSession: ...
-
-    @property
-    def tm(self) -> Any: ...
-
-
-class Runner(Protocol):
-    """Does some work on a connection that it provides."""
-
-    def __call__(self, work: Callable[[Connection], T], /) -> T: ...
-
-
-def inside_transaction_of(request: RequestScope) -> Runner:
-    """Runs what is committed or rolled back together with the request."""
-
-    def run(work: Callable[[Connection], T], /) -> T:
-        # The session's row may refer to a user whom this request has added.
-        request.dbsession.flush()
-        return work(_joined_connection(request))
-
-    return run
-
-
-def beside_transaction_of(request: RequestScope, outside: Runner) -> Runner:
-    """Runs what need not be part of the transaction: on the connection that the request has taken
-    already, else `outside`.
-
-    Requests that borrowed a second connection could wait for each other, each holding its first.
-    """
-
-    def run(work: Callable[[Connection], T], /) -> T:
-        if _has_usable_connection(request.dbsession):
-            return work(_joined_connection(request))
-        return outside(work)
-
-    return run
-
-
-def _joined_connection(request: RequestScope) -> Connection:
-    dbsession = request.dbsession
-    connection = dbsession.connection()
-    tell_retryable_errors(connection.engine)
-    # Core's statements do not tell zope.sqlalchemy that there is something to commit.
-    zope.sqlalchemy.mark_changed(dbsession, request.tm)
-    return connection
-
-
-def _has_usable_connection(dbsession: DbSession) -> bool:
-    # After an error that the view has caught, PostgreSQL refuses all but ROLLBACK.
-    if not (dbsession.in_transaction() and dbsession.is_active):
-        return False
-    driver_connection: Any = dbsession.connection().connection.dbapi_connection
-    return bool(driver_connection.info.transaction_status != TRANSACTION_STATUS_INERROR)
-
-
-def outside_transaction(engine: Engine) -> Runner:
-    """Runs each statement by itself: one round trip, without BEGIN, COMMIT and ROLLBACK."""
-
-    def run(work: Callable[[Connection], T], /) -> T:
-        try:
-            with _autocommit(engine) as connection:
-                return work(connection)
-        except DBAPIError as error:
-            # All idle connections are dead after the server was restarted.
-            if not error.connection_invalidated:
-                raise
-        with _autocommit(engine) as connection:
-            return work(connection)
-
-    return run
-
-
-@contextmanager
-def _autocommit(engine: Engine) -> Iterator[Connection]:
-    """Lends a connection of the engine's pool, in autocommit mode for as long as it is lent.
-
-    SQLAlchemy's isolation level "AUTOCOMMIT" would do the same, but resets the level with a
-    statement, and so a round trip, of its own. The driver's switch is on the client's side.
-    """
-    with engine.connect() as connection:
-        driver_connection: Any = connection.connection.dbapi_connection
-        # psycopg2 would set a level other than the server's default by a statement, there and back.
-        level, driver_connection.isolation_level = driver_connection.isolation_level, None
-        driver_connection.autocommit = True
-        try:
-            yield connection
-        finally:
-            if not connection.invalidated:
-                driver_connection.autocommit = False
-                driver_connection.isolation_level = level
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +77,7 @@ class SessionQueries:
         # Weaker than FOR UPDATE, so that rows that refer to the session can be inserted meanwhile.
         self.load_and_lock = self.load.with_for_update(of=table, key_share=True)
         self.touch = self._touch(settings)
-        self.delete = delete(table).where(table.c.id == bindparam("session_id"))
-        self.token_hash = select(table.c.token_hash).where(
+        self.guards = select(table.c.token_hash, table.c.user_id).where(
             table.c.id == bindparam("session_id"), table.c.expires_at > func.now()
         )
 
@@ -190,6 +87,7 @@ class SessionQueries:
         # The data come as text: most requests need only the owner, and never parse them.
         columns = [
             t.id,
+            t.token_hash,
             t.user_id,
             cast(t.data, Text),
             t.persistent,
@@ -204,7 +102,9 @@ class SessionQueries:
         return (
             select(*columns)
             .select_from(tables)
-            .where(t.token_hash == bindparam("token_hash"), *self.is_live)
+            .where(t.token_hash.in_(bindparam("token_hashes", expanding=True)), *self.is_live)
+            .order_by(t.expires_at.desc())
+            .limit(1)
         )
 
     def _touch(self, settings: SessionSettings) -> Update:
@@ -244,21 +144,18 @@ class SessionQueries:
 
         Keys that others changed meanwhile are left alone, which is how parallel requests merge:
         the second of two waits for the first, and is evaluated again on the row as that left it.
-
-        Without `wait` a row that another request has locked is as good as one that it has changed.
-        A request that holds locks already must not wait for the session's: one that is run again
-        takes this lock first, then the others, and the two would wait for each other.
+        A change of the data survives a new token, as long as the session is the same user's; a
+        new token only follows the one that the request came with.
         """
         t = self.table.c
         guards = [
             t.data.op("->")(literal(key, Text)).is_not_distinct_from(_jsonb(value))
             for key, value in change.before.items()
         ]
-        session_id: Any = record.id
-        if not wait:
-            free = select(t.id).where(t.id == record.id)
-            free = free.with_for_update(skip_locked=True, key_share=rotation is None)
-            session_id = free.scalar_subquery()
+        if rotation is None:
+            guards.append(t.user_id.is_not_distinct_from(record.user_id))
+        else:
+            guards.append(t.token_hash == record.token_hash)
         values: dict[str, Any] = {}
         if change.after:
             values["data"] = self._changed_data(change.after)
@@ -275,13 +172,28 @@ class SessionQueries:
         return (
             update(self.table)
             .where(
-                t.id == session_id,
-                t.token_hash == record.token_hash,
+                self._is(record, wait=wait, key_share=rotation is None),
                 t.expires_at > func.now(),
                 *guards,
             )
             .values(values)
         )
+
+    def delete(self, record: SessionRecord, *, wait: bool) -> Delete:
+        return delete(self.table).where(self._is(record, wait=wait, key_share=False))
+
+    def _is(self, record: SessionRecord, *, wait: bool, key_share: bool) -> ColumnElement[bool]:
+        """Names the row. Without `wait`, one that another request has locked is not there.
+
+        A request that holds locks already must not wait for the session's: one that is run again
+        takes this lock first, then the others, and the two would wait for each other.
+        """
+        id_: ColumnElement[UUID] = self.table.c.id
+        if wait:
+            return id_ == record.id
+        free = select(id_).where(id_ == record.id)
+        free = free.with_for_update(skip_locked=True, key_share=key_share)
+        return id_ == free.scalar_subquery()
 
     def _changed_data(self, after: Mapping[str, str | None]) -> ColumnElement[Any]:
         removed = [key for key, text in after.items() if text is None]
@@ -296,55 +208,65 @@ class SessionQueries:
 class SqlSessionStore:
     """Implements `authapp.domain.sessions.SessionStore` for one request."""
 
-    def __init__(
-        self, queries: SessionQueries, *, beside: Runner, inside: Runner, outside: Runner
-    ) -> None:
-        """`inside` runs what is part of the transaction, `beside` what need not be, and `outside`
-        what must not be."""
+    def __init__(self, queries: SessionQueries, connections: Connections) -> None:
         self._queries = queries
-        self._beside = beside
-        self._inside = inside
-        self._outside = outside
+        self._connections = connections
 
     def apart(self) -> "SqlSessionStore":
-        outside = self._outside
-        return SqlSessionStore(self._queries, beside=outside, inside=outside, outside=outside)
+        return SqlSessionStore(self._queries, ApartConnections(self._connections))
 
-    def load(self, token_hash: bytes, *, lock: bool) -> SessionRecord | None:
-        run = self._inside if lock else self._beside
+    def load(self, token_hashes: Sequence[bytes], *, lock: bool) -> SessionRecord | None:
+        run = self._connections.inside if lock else self._connections.beside
         statement = self._queries.load_and_lock if lock else self._queries.load
-        row = run(lambda c: c.execute(statement, {"token_hash": token_hash}).one_or_none())
-        return self._to_record(tuple(row), token_hash) if row is not None else None
+        parameters = {"token_hashes": token_hashes}
+        row = run(lambda c: c.execute(statement, parameters).one_or_none())
+        return self._to_record(tuple(row)) if row is not None else None
 
     def touch(self, record: SessionRecord) -> None:
-        self._beside(lambda c: c.execute(self._queries.touch, {"session_id": record.id}))
+        of_session = {"session_id": record.id}
+        self._connections.soon(lambda c: c.execute(self._queries.touch, of_session))
 
     def insert(self, session: NewSession) -> bool:
-        result = self._write_owned(lambda c: self._queries.insert(session))
-        return bool(result.rowcount == 1)
+        return self._write_owned(lambda wait: self._queries.insert(session)) == 1
 
     def update(
         self, record: SessionRecord, change: DataChange, rotation: Rotation | None
     ) -> Outcome:
-        result = self._write_owned(
-            lambda c: self._queries.update(record, change, rotation, wait=_holds_nothing(c))
+        updated = self._write_owned(
+            lambda wait: self._queries.update(record, change, rotation, wait=wait)
         )
-        if result.rowcount == 1:
+        if updated:
             return Outcome.WRITTEN
-        of_session = {"session_id": record.id}
-        token_hash = self._inside(
-            lambda c: c.execute(self._queries.token_hash, of_session).scalar_one_or_none()
-        )
-        if token_hash is None:
+        guards = self._guards(record)
+        if guards is None:
             return Outcome.ENDED
-        return Outcome.CONFLICT if token_hash == record.token_hash else Outcome.SUPERSEDED
+        is_as_loaded = guards == (record.token_hash, record.user_id)
+        return Outcome.CONFLICT if is_as_loaded else Outcome.SUPERSEDED
 
-    def delete(self, record: SessionRecord) -> None:
-        self._inside(lambda c: c.execute(self._queries.delete, {"session_id": record.id}))
+    def delete(self, record: SessionRecord) -> Outcome:
+        if self._write(lambda wait: self._queries.delete(record, wait=wait)):
+            return Outcome.WRITTEN
+        return Outcome.ENDED if self._guards(record) is None else Outcome.CONFLICT
 
-    def _write_owned(self, statement: Any) -> Any:
+    def _guards(self, record: SessionRecord) -> tuple[Any, ...] | None:
+        of_session = {"session_id": record.id}
+        row = self._connections.inside(
+            lambda c: c.execute(self._queries.guards, of_session).one_or_none()
+        )
+        return tuple(row) if row is not None else None
+
+    def _write(self, statement: Callable[[bool], Any]) -> int:
+        """Executes what `statement` makes of whether it may wait, and counts the rows."""
+
+        def work(connection: Connection) -> int:
+            # Asked here, where what the application has added to its dbsession has been sent.
+            return connection.execute(statement(not self._connections.holds_locks())).rowcount
+
+        return self._connections.inside(work)
+
+    def _write_owned(self, statement: Callable[[bool], Any]) -> int:
         try:
-            return self._inside(lambda c: c.execute(statement(c)))
+            return self._write(statement)
         except IntegrityError as error:
             if self._tells_that_the_owner_is_gone(error.orig):
                 raise OwnerGone from error
@@ -355,8 +277,9 @@ class SqlSessionStore:
         table_name = self._queries.table.name
         return isinstance(error, ForeignKeyViolation) and error.diag.table_name == table_name
 
-    def _to_record(self, row: tuple[Any, ...], token_hash: bytes) -> SessionRecord | None:
-        session_id, user_id, data, persistent, created_at, expires_at, touch_due, *of_owner = row
+    def _to_record(self, row: tuple[Any, ...]) -> SessionRecord | None:
+        session_id, token_hash, user_id, data, *rest = row
+        persistent, created_at, expires_at, touch_due, *of_owner = rest
         if not data.startswith("{"):
             log.warning("session %s has data that is no object; it is taken as ended", session_id)
             return None
@@ -377,12 +300,11 @@ class SqlSessionStore:
 class SqlSessionDirectory:
     """Implements `authapp.domain.sessions.SessionDirectory`."""
 
-    def __init__(self, queries: SessionQueries, run: Runner, run_apart: Runner) -> None:
-        """`run_apart` runs each statement in a transaction of its own."""
+    def __init__(self, queries: SessionQueries, connections: Connections) -> None:
         self._table = queries.table
         self._is_live = queries.is_live
-        self._run = run
-        self._run_apart = run_apart
+        self._run = connections.inside
+        self._run_apart = connections.outside
         self._info = select(*(self._table.c[field.name] for field in fields(SessionInfo)))
 
     def get(self, session_id: UUID) -> SessionInfo | None:
@@ -417,7 +339,7 @@ class SqlSessionDirectory:
             statement = statement.where(t.id != keep)
         return self._run(lambda c: c.execute(statement)).rowcount
 
-    def purge(self, batch_size: int, *, exclusive: bool) -> int:
+    def purge(self, batch_size: int, *, exclusive: bool = False) -> int:
         t = self._table.c
         expired = select(t.id).where(t.expires_at <= func.now())
         if exclusive:
@@ -428,12 +350,6 @@ class SqlSessionDirectory:
         batch = expired.order_by(t.expires_at).limit(batch_size).with_for_update(skip_locked=True)
         statement = delete(self._table).where(t.id == func.any(func.array(batch.scalar_subquery())))
         return self._run_apart(lambda c: c.execute(statement)).rowcount
-
-
-def _holds_nothing(connection: Connection) -> bool:
-    """Whether nothing has been sent in this transaction yet, so that it can hold no lock."""
-    driver_connection: Any = connection.connection.dbapi_connection
-    return bool(driver_connection.info.transaction_status == TRANSACTION_STATUS_IDLE)
 
 
 def _jsonb(text: str | None) -> ColumnElement[Any]:

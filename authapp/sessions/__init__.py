@@ -41,7 +41,7 @@ View = Callable[[Any, IRequest], Response]
 def includeme(config: Configurator) -> None:
     config.add_view_deriver(session_view, "session", under=INGRESS, over="secured_view")
     # By name: only the composition root knows which store stands behind the port.
-    config.include("authapp.wiring.include_sessions")
+    config.include("authapp.wiring.sessions")
 
 
 def session_view(view: View, info: IViewDeriverInfo) -> View:

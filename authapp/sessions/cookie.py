@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
@@ -21,6 +22,7 @@ from authapp.settings import SessionSettings
 
 TOKEN_BYTES = 32
 VISITOR, STORED = "v", "s"
+MAX_TICKETS = 4  # Of one request; a browser has no more by accident.
 
 _VALUE = re.compile(
     r"(?P<signed>(?P<kind>[vs])(?P<token>[\w-]{43}))\.(?P<signature>[\w-]{43})", re.ASCII
@@ -48,6 +50,21 @@ class Ticket:
         """Bound to the token, so that it changes whenever the token does; it does not reveal it
         (OWASP CSRF Prevention Cheat Sheet, "Signed Double-Submit Cookie")."""
         return _encode(hmac.digest(self.token, b"authapp csrf token", "sha256"))
+
+
+# Instead of a ticket: the browser is to forget the one it holds.
+CLEAR = Ticket(b"", stored=False)
+
+
+@dataclass(slots=True)
+class News:
+    """What the browser is to be told at the end of a request: a ticket, CLEAR, or nothing."""
+
+    anyway: Ticket | None = None
+    if_committed: Ticket | None = None
+
+    def at_the_end(self, *, committed: bool) -> Ticket | None:
+        return self.if_committed if committed and self.if_committed else self.anyway
 
 
 class TicketSigner:
@@ -84,13 +101,14 @@ class CookieJar:
         self._settings = settings
         self._signer = TicketSigner(settings.secret)
 
-    def read(self, request: IRequest) -> Ticket | None:
-        """The ticket that the request brings. Garbage is no ticket, and never an error."""
-        for value in _cookie_values(request, self._name(request)):
-            ticket = self._signer.loads(value)
-            if ticket is not None:
-                return ticket
-        return None
+    def read(self, request: IRequest) -> tuple[Ticket, ...]:
+        """The tickets that the request brings, one as a rule: there are more where the cookie's
+        path or domain was changed in the settings, and browsers still have the old one. Garbage is
+        no ticket, and never an error."""
+        values = _cookie_values(request, self._name(request))
+        tickets = (self._signer.loads(value) for value in values)
+        distinct = dict.fromkeys(ticket for ticket in tickets if ticket is not None)
+        return tuple(islice(distinct, MAX_TICKETS))
 
     def write(
         self, request: IRequest, response: Response, ticket: Ticket, *, persistent: bool
@@ -106,17 +124,21 @@ class CookieJar:
         self, request: IRequest, response: Response, value: str | None, *, persistent: bool
     ) -> None:
         settings = self._settings
+        is_secure = self._is_secure(request)
+        # Browsers refuse these two without Secure. Over plain http, where "auto" leaves that out,
+        # the cookie has what they take it for without any attribute: Lax, and not partitioned.
+        is_refused = settings.cookie_samesite == "None" and not is_secure
         cookie = make_cookie(
             self._name(request),
             value,
             max_age=settings.lifetime if persistent else None,
             path=settings.cookie_path,
             domain=settings.cookie_domain,
-            secure=self._is_secure(request),
+            secure=is_secure,
             httponly=True,
-            samesite=settings.cookie_samesite,
+            samesite=None if is_refused else settings.cookie_samesite,
         )
-        if settings.cookie_partitioned:
+        if settings.cookie_partitioned and is_secure:
             cookie += "; Partitioned"  # WebOb does not know it yet.
         response.headers.add("Set-Cookie", cookie)
 

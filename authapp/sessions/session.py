@@ -7,7 +7,7 @@ after the commit, and only then (`authapp.sessions.factory` has the order of eve
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -28,14 +28,13 @@ from authapp.domain.sessions import (
     SessionRecord,
     SessionStore,
 )
-from authapp.sessions import codec
-from authapp.sessions.cookie import CookieJar, Ticket
+from authapp.sessions.content import Content, UnreadableContent, check, check_size
+from authapp.sessions.cookie import CLEAR, CookieJar, News, Ticket
 from authapp.sessions.errors import (
     SessionConflict,
     SessionLost,
     SessionNotAllowed,
     SessionNotWritable,
-    SessionTooLarge,
 )
 
 log = logging.getLogger(__name__)
@@ -62,9 +61,9 @@ LOCK_SESSION = "authapp.lock_session"  # Whether the next run is to load with th
 class Session(MutableMapping[str, Any]):
     """The web session of one request.
 
-    Beyond Pyramid's `ISession` it offers `id`, `user_id`, `owner`, `persistent`, `sign_in`,
-    `rotate`, `reload`, `flush` and `save_now`. Values are what JSON can carry, and datetime, date,
-    UUID, Decimal and bytes.
+    Beyond Pyramid's `ISession` it offers `id`, `user_id`, `owner`, `persistent`, `writable`,
+    `sign_in`, `rotate`, `reload`, `flush` and `save_now`. Values are what JSON can carry, and
+    datetime, date, UUID, Decimal and bytes.
     """
 
     def __init__(
@@ -86,26 +85,27 @@ class Session(MutableMapping[str, Any]):
         self._rolling = rolling
         self._lock = lock
 
-        # What the browser holds, if it was signed here; or what a row is under by now.
-        self._held_ticket = jar.read(request)
-        self._ticket = self._held_ticket
+        # What the browser holds, as far as it was signed here; or what a flush has put there.
+        self._held_tickets = jar.read(request)
+        self._ticket = next(iter(self._held_tickets), None)
         self._record: SessionRecord | None = None
         self._loaded = False
-        self._data: dict[str, Any] | None = None  # Decoded when first looked at.
-        self._unreadable: set[str] = set()
+        self._content: Content | None = None  # Decoded when first looked at.
         self._begun_at = int(time.time())
 
-        self._next_ticket: Ticket | None = None  # What the browser is to hold from now on.
+        # What the commit is to make of it.
+        self._next_ticket: Ticket | None = None
         self._next_user_id: Any = None
         self._next_persistent: bool | None = None
-        self._ended_record: SessionRecord | None = None  # Ended by this request.
+        self._ended_record: SessionRecord | None = None
 
         self._enlisted = False
         self._saved = False
         self._committed = False
-        self._flushed = False  # The token is that of a row which the commit will keep.
-        self._resend_cookie = False  # The token is that of a row which is committed already.
-        self._cookie_is_stale = False  # It names a session that ended some other way.
+        self._flushed = False  # The request's transaction has written the row, and locks it.
+        self._flushed_ticket: Ticket | None = None
+        self._is_late = False
+        self._news = News()
 
     # What the session is.
 
@@ -155,6 +155,13 @@ class Session(MutableMapping[str, Any]):
         """Whether nothing is stored of this session yet."""
         return self._load() is None
 
+    @property
+    def writable(self) -> bool:
+        """Whether it can be changed here: within the request's transaction, before it is
+        committed, in a view that is not declared to do without."""
+        read_only = self._mode in {SessionMode.READONLY, SessionMode.NONE}
+        return self._is_in_transaction() and not self._saved and not read_only
+
     # What can be done with it.
 
     def sign_in(self, user_id: Any, *, persistent: bool | None = None) -> None:
@@ -175,7 +182,7 @@ class Session(MutableMapping[str, Any]):
         has_row = self._load() is not None or self._next_user_id is not None
         if has_row:
             self._enlist()
-        self._next_ticket = Ticket.new(stored=has_row)
+        self._renew_ticket(stored=has_row)
 
     def invalidate(self) -> None:
         """Ends the session: its row goes with the commit, and what follows starts a new one."""
@@ -183,21 +190,23 @@ class Session(MutableMapping[str, Any]):
         if record is not None:
             self._enlist()
             self._ended_record = record
+            self._news.if_committed = CLEAR
         elif self._ticket is not None:
-            self._cookie_is_stale = True
+            self._news.anyway = CLEAR
         self._ticket = self._next_ticket = None
         self._record = None
-        self._data = {}
+        self._content = Content()
         self._next_user_id = self._next_persistent = None
 
     def reload(self) -> None:
         """Forgets what has not been written yet, and reads the session again when next needed."""
-        self._loaded = False
-        self._ticket = self._held_ticket
-        self._record = self._ended_record = self._data = None
-        self._next_user_id = self._next_persistent = None
-        if self._next_ticket is not None and self._next_ticket.stored:
+        if self._next_ticket is not None and (self._next_ticket.stored or self._ended_record):
             self._next_ticket = None  # A visitor's stays: a form may have its CSRF token by now.
+        self._loaded = False
+        self._ticket = next(iter(self._held_tickets), None)
+        self._record = self._ended_record = self._content = None
+        self._next_user_id = self._next_persistent = None
+        self._news.if_committed = self._flushed_ticket
 
     def flush(self) -> UUID:
         """Writes what has changed so far into the request's transaction, and returns the id.
@@ -209,7 +218,8 @@ class Session(MutableMapping[str, Any]):
         self._enlist()
         if self._load() is None or self._has_changes():
             self._write(even_if_empty=True)
-            self._flushed |= self._next_ticket is not None
+            self._flushed = True
+            self._flushed_ticket = self._next_ticket or self._flushed_ticket
             self._settle(lock=True)
         if self._record is None:
             raise SessionConflict("the session ended while a request was under way")
@@ -236,8 +246,7 @@ class Session(MutableMapping[str, Any]):
             self._write()
         finally:
             self._store = store
-        self._resend_cookie |= self._next_ticket is not None
-        self._cookie_is_stale |= self._ended_record is not None
+        self._news.anyway = self._news.if_committed or self._news.anyway
         self._settle(lock=False)
 
     def changed(self) -> None:
@@ -248,11 +257,14 @@ class Session(MutableMapping[str, Any]):
 
     def get_csrf_token(self) -> str:
         """Derived from the cookie's token, so that it needs no row, and changes with sign-in."""
-        self._check_allowed()
+        if self._mode is SessionMode.NONE:
+            raise SessionNotAllowed(
+                'this view is declared with session="none", so no CSRF token can be made or '
+                "checked for it; a view that forms are posted to and that guards itself in some "
+                "other way says require_csrf=False"
+            )
         self._load()  # The token of a session that has ended vouches for nothing.
-        ticket = self._next_ticket or self._ticket
-        if ticket is None:
-            ticket = self._next_ticket = Ticket.new(stored=False)
+        ticket = self._next_ticket or self._ticket or self._renew_ticket(stored=False)
         return ticket.csrf_token
 
     def new_csrf_token(self) -> str:
@@ -278,34 +290,33 @@ class Session(MutableMapping[str, Any]):
     # The mapping.
 
     def __getitem__(self, key: str) -> Any:
-        return self._content()[key]
+        return self._values()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         # Checked at once, so that the traceback shows the line that is wrong.
-        codec.check_key(key)
-        codec.dumps(value, f"session[{key!r}]")
+        check(key, value)
         self._enlist()
-        self._content()[key] = value
+        self._values()[key] = value
 
     def __delitem__(self, key: str) -> None:
         self._enlist()
-        del self._content()[key]
+        del self._values()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._content())
+        return iter(self._values())
 
     def __len__(self) -> int:
-        return len(self._content())
+        return len(self._values())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._content()
+        return key in self._values()
 
     def __ior__(self, other: Any) -> "Session":
         self.update(other)
         return self
 
     def copy(self) -> dict[str, Any]:
-        return dict(self._content())
+        return dict(self._values())
 
     def __repr__(self) -> str:
         # Neither the token nor the values: this lands in logs.
@@ -318,67 +329,77 @@ class Session(MutableMapping[str, Any]):
             self._loaded = True
             if self._mode is SessionMode.NONE:
                 self._ticket = None
-            elif self._ticket is not None and (self._ticket.stored or self._lock):
-                self._load_stored(self._ticket)
+            else:
+                tickets = [t for t in self._held_tickets if t.stored or self._lock]
+                if tickets:
+                    self._load_one_of(tickets)
         return self._record
 
-    def _load_stored(self, ticket: Ticket) -> None:
+    def _load_one_of(self, tickets: Sequence[Ticket]) -> None:
         try:
-            record = self._store.load(ticket.token_hash, lock=self._lock)
+            record = self._store.load([t.token_hash for t in tickets], lock=self._lock)
         except BaseException:
             self._loaded = False
             raise
         if record is None:
-            self._find_nothing(ticket)
+            self._find_nothing()
             return
         self._record = record
+        ticket = next(t for t in tickets if t.token_hash == record.token_hash)
+        self._ticket = Ticket(ticket.token, stored=True)
         if not ticket.stored:
             # A visitor's first two requests at once: the other one has stored the session.
-            self._ticket = Ticket(ticket.token, stored=True)
-            self._resend_cookie = True
+            self._news.anyway = self._ticket
         # A second run holds a connection and the row's lock; the next request will do.
         if record.touch_due and not self._lock and self._mode is not SessionMode.NO_TOUCH:
             self._store.touch(record)
-            self._resend_cookie = self._rolling
+            if self._rolling:
+                self._news.anyway = self._ticket
 
-    def _find_nothing(self, ticket: Ticket) -> None:
-        if not ticket.stored:
+    def _find_nothing(self) -> None:
+        visitors = tuple(t for t in self._held_tickets if not t.stored)
+        self._held_tickets = visitors
+        self._ticket = next(iter(visitors), None)
+        if self._ticket is not None:
+            # Beside a cookie that is left over from another path, or domain, of the settings.
             return
-        self._ticket = self._held_ticket = None
         # A request in the background may be late: sent with a token that a sign-in has replaced
-        # since, whose cookie it must not clear. The next page that is opened will.
-        mode = self._request.environ.get("HTTP_SEC_FETCH_MODE", "navigate")
-        self._cookie_is_stale = mode == "navigate"
+        # since, whose cookie it must not touch. The next page that is opened will.
+        self._is_late = self._request.environ.get("HTTP_SEC_FETCH_MODE", "navigate") != "navigate"
+        if not self._is_late:
+            self._news.anyway = CLEAR
 
-    def _content(self) -> dict[str, Any]:
+    def _renew_ticket(self, *, stored: bool) -> Ticket:
+        self._next_ticket = Ticket.new(stored=stored)
+        # A visitor's names no row, and need not wait, unless it replaces one that does.
+        if stored or self._ended_record is not None:
+            self._news.if_committed = self._next_ticket
+        elif not self._is_late:
+            self._news.anyway = self._next_ticket
+        return self._next_ticket
+
+    def _values(self) -> dict[str, Any]:
         self._check_allowed()
-        if self._data is None:
-            self._data = self._decoded()
+        if self._content is None:
+            self._content = self._read_content()
+        values = self._content.values
         # A value that is handed out may be changed in place, which only a comparison at the time
         # of the commit can tell.
-        if self._data and not self._enlisted and self._is_writable():
+        if values and not self._enlisted and self.writable:
             self._enlist()
-        return self._data
+        return values
 
-    def _decoded(self) -> dict[str, Any]:
-        """The content. Values that something else wrote, and nobody can read, stay as they are;
-        where nothing at all can be read, the session is taken as ended."""
+    def _read_content(self) -> Content:
         record = self._load()
         if record is None:
-            return {}
-        if record.content is None:
+            return Content()
+        try:
+            return Content.of(record)
+        except UnreadableContent:
             log.warning("session %s has data that cannot be read; it is ended", record.id)
-            if self._is_writable():
+            if self.writable:
                 self.invalidate()
-            return {}
-        decoded = {}
-        for key, value in record.content.items():
-            try:
-                decoded[key] = codec.decode(value)
-            except (ValueError, ArithmeticError, RecursionError):
-                log.warning("session %s: the value of %r cannot be read", record.id, key)
-                self._unreadable.add(key)
-        return decoded
+            return Content()
 
     def _check_allowed(self) -> None:
         if self._mode is SessionMode.NONE:
@@ -394,13 +415,9 @@ class Session(MutableMapping[str, Any]):
     def _is_in_transaction(self) -> bool:
         return bool(self._request.environ.get("tm.active"))
 
-    def _is_writable(self) -> bool:
-        read_only = self._mode in {SessionMode.READONLY, SessionMode.NONE}
-        return self._is_in_transaction() and not self._saved and not read_only
-
     def _enlist(self) -> None:
         """Makes the coming commit write the session; raises `SessionNotWritable` without one."""
-        if not self._is_writable():
+        if not self.writable:
             raise SessionNotWritable(self._why_not_writable())
         if self._enlisted:
             return
@@ -430,11 +447,11 @@ class Session(MutableMapping[str, Any]):
 
     def _write(self, *, even_if_empty: bool = False) -> None:
         if self._ended_record is not None:
-            self._store.delete(self._ended_record)
+            self._delete(self._ended_record)
         try:
             if self._record is not None:
                 self._update(self._record)
-            elif self._data or self._next_user_id is not None or even_if_empty:
+            elif self._has_values() or self._next_user_id is not None or even_if_empty:
                 self._insert()
         except OwnerGone:
             # Run again, the request will find that there is no such user.
@@ -444,24 +461,42 @@ class Session(MutableMapping[str, Any]):
         if self._ended_record is not None:
             return True
         if self._record is None:
-            return bool(self._data) or self._next_user_id is not None
-        return bool(self._change(self._record).after or self._rotation(self._record))
+            return self._has_values() or self._next_user_id is not None
+        return bool(self._change().after or self._rotation(self._record))
+
+    def _has_values(self) -> bool:
+        return self._content is not None and bool(self._content.values)
+
+    def _change(self) -> DataChange:
+        return self._content.change(self._max_size) if self._content else DataChange()
 
     def _settle(self, *, lock: bool) -> None:
         """Makes what has been written the state from which further changes are told."""
         if self._next_ticket is not None:
-            self._held_ticket = self._next_ticket
-        data = self._data
+            self._held_tickets = (self._next_ticket,)
+        elif self._ended_record is not None:
+            self._held_tickets = ()
+        content = self._content
         self.reload()
         self._lock |= lock
-        self._data = data if self._load() is not None else {}
+        record = self._load()
+        if record is None:
+            self._content = Content()
+        elif content is not None:
+            # The values stay the same objects: the view may hold some of them.
+            self._content = Content.of(record)
+            self._content.values = content.values
+
+    def _delete(self, record: SessionRecord) -> None:
+        if self._store.delete(record) is Outcome.CONFLICT:
+            raise SessionConflict(f"session {record.id} is locked by another request")
 
     def _insert(self) -> None:
         # A visitor's own token becomes the row's, so that forms that are open stay valid.
         ticket = self._next_ticket or self._ticket or Ticket.new(stored=True)
-        self._next_ticket = Ticket(ticket.token, stored=True)
-        data = self._encoded()
-        self._check_size(data)
+        self._next_ticket = self._news.if_committed = Ticket(ticket.token, stored=True)
+        data = self._content.encoded() if self._content else {}
+        check_size(data, self._max_size)
         session = NewSession(
             id=uuid4(),
             token_hash=ticket.token_hash,
@@ -474,7 +509,7 @@ class Session(MutableMapping[str, Any]):
             raise SessionConflict("another request of the same visitor has stored the session")
 
     def _update(self, record: SessionRecord) -> None:
-        change, rotation = self._change(record), self._rotation(record)
+        change, rotation = self._change(), self._rotation(record)
         if not change.after and rotation is None:
             return
         outcome = self._store.update(record, change, rotation)
@@ -485,40 +520,12 @@ class Session(MutableMapping[str, Any]):
         log.info("session %s %s while a request was under way", record.id, outcome.value)
         if self._next_user_id is not None:
             # What was kept for the visitor is gone, yet the sign-in stands: in a session anew.
-            self._record, self._data = None, {}
+            self._record, self._content = None, Content()
             self._insert()
         else:
-            self._next_ticket = None
-            self._cookie_is_stale = outcome is Outcome.ENDED
-
-    def _change(self, record: SessionRecord) -> DataChange:
-        if self._data is None:
-            return DataChange()
-        content = record.content or {}
-        before = {key: codec.to_text(value) for key, value in content.items()}
-        after = self._encoded()
-        for key in self._unreadable - after.keys():
-            del before[key]
-        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-        if changed:
-            self._check_size(after)
-        return DataChange(
-            before={key: before.get(key) for key in changed},
-            after={key: after.get(key) for key in changed},
-        )
-
-    def _encoded(self) -> dict[str, str]:
-        data = self._data or {}
-        return {key: codec.dumps(value, f"session[{key!r}]") for key, value in data.items()}
-
-    def _check_size(self, encoded: Mapping[str, str]) -> None:
-        size = sum(len(key.encode()) + len(text.encode()) for key, text in encoded.items())
-        if size > self._max_size:
-            largest = max(encoded, key=lambda key: len(encoded[key]))
-            raise SessionTooLarge(
-                f"the session's data takes {size} bytes, and session.max_size is {self._max_size}; "
-                f"the largest key is {largest!r} with {len(encoded[largest])}"
-            )
+            self._next_ticket = self._news.if_committed = None
+            if outcome is Outcome.ENDED:
+                self._news.anyway = CLEAR
 
     def _rotation(self, record: SessionRecord) -> Rotation | None:
         if self._next_ticket is None or not self._next_ticket.stored:
@@ -542,23 +549,12 @@ class Session(MutableMapping[str, Any]):
         """The response callback: tells the browser what was committed, and nothing else."""
         _mark_personal(response)
         self._fail_if_lost(request, response)
-        ticket = self._ticket_to_send()
-        if ticket is not None:
+        ticket = self._news.at_the_end(committed=self._committed)
+        if ticket is CLEAR:
+            self._jar.clear(request, response)
+        elif ticket is not None:
             persistent = ticket.stored and self.persistent
             self._jar.write(request, response, ticket, persistent=persistent)
-        elif self._cookie_is_stale or (self._committed and self._ended_record is not None):
-            self._jar.clear(request, response)
-
-    def _ticket_to_send(self) -> Ticket | None:
-        ticket = self._next_ticket
-        if ticket is not None:
-            # A visitor's names no row, and need not wait, unless it replaces one that does.
-            needs_commit = ticket.stored or self._ended_record is not None
-            if self._committed or not needs_commit:
-                return ticket
-        if self._resend_cookie or (self._flushed and self._committed):
-            return self._ticket
-        return None
 
     def _fail_if_lost(self, request: IRequest, response: Response) -> None:
         """Refuses to send a person on as if all had been well.

@@ -30,14 +30,12 @@ from authapp.domain.sessions import (
     SessionRecord,
     SessionStore,
 )
+from authapp.repositories.connections import RequestConnections
 from authapp.repositories.schema import SessionRow, UserRow
 from authapp.repositories.sessions import (
     Owner,
     SessionQueries,
     SqlSessionStore,
-    beside_transaction_of,
-    inside_transaction_of,
-    outside_transaction,
 )
 from authapp.repositories.users import USER_COLUMNS, SqlUserRepository, to_user
 from authapp.sessions import codec
@@ -99,13 +97,7 @@ class SqlSessions:
             zope.sqlalchemy.register(dbsession, transaction_manager=tm)
             scope = SimpleNamespace(dbsession=dbsession, tm=tm)
             try:
-                outside = outside_transaction(self._engine)
-                yield SqlSessionStore(
-                    self._queries,
-                    beside=beside_transaction_of(scope, outside),
-                    inside=inside_transaction_of(scope),
-                    outside=outside,
-                )
+                yield SqlSessionStore(self._queries, RequestConnections(scope))
             except BaseException:
                 tm.abort()
                 raise
@@ -171,7 +163,7 @@ class World:
 
     def load(self, token: bytes = TOKEN) -> SessionRecord | None:
         with self.kept.request() as store:
-            return store.load(token, lock=False)
+            return store.load([token], lock=False)
 
     def loaded(self, token: bytes = TOKEN) -> SessionRecord:
         record = self.load(token)
@@ -195,9 +187,9 @@ class World:
         with self.kept.request() as store:
             return store.update(record, DataChange(before or {}, after or {}), rotation)
 
-    def delete(self, record: SessionRecord) -> None:
+    def delete(self, record: SessionRecord) -> Outcome:
         with self.kept.request() as store:
-            store.delete(record)
+            return store.delete(record)
 
     def row(self, session_id: UUID) -> StoredSession:
         row = self.kept.row(session_id)
@@ -286,7 +278,7 @@ class TestLoading:
         world.start({"n": 1}, user_id=world.kept.new_user().id)
 
         with world.kept.request() as store:
-            locked = store.load(TOKEN, lock=True)
+            locked = store.load([TOKEN], lock=True)
 
         assert locked == world.load()
 
@@ -294,7 +286,7 @@ class TestLoading:
         world.start()
 
         with world.kept.request() as store:
-            assert store.load(OTHER_TOKEN, lock=True) is None
+            assert store.load([OTHER_TOKEN], lock=True) is None
 
     def test_loading_changes_nothing(self, world: World):
         session_id = world.start({"n": 1})
@@ -335,6 +327,31 @@ class TestLoading:
         assert world.data() == data
 
 
+class TestSeveralTokens:
+    def test_the_live_one_is_found_among_dead_ones(self, world: World):
+        session_id = world.start()
+
+        with world.kept.request() as store:
+            record = store.load([OTHER_TOKEN, TOKEN, NEW_TOKEN], lock=False)
+
+        assert record is not None
+        assert (record.id, record.token_hash) == (session_id, TOKEN)
+
+    @pytest.mark.parametrize("lock", [False, True])
+    def test_of_several_live_ones_the_one_that_was_begun_last_counts(
+        self, world: World, lock: bool
+    ):
+        world.start()
+        world.kept.let_pass(timedelta(minutes=1))
+        newer = world.start(token=OTHER_TOKEN)
+
+        with world.kept.request() as store:
+            record = store.load([TOKEN, OTHER_TOKEN], lock=lock)
+
+        assert record is not None
+        assert record.id == newer
+
+
 class TestDeadlines:
     def test_a_session_in_use_lives_until_its_lifetime_is_over(self, world: World):
         world.start()
@@ -361,7 +378,7 @@ class TestDeadlines:
         world.kept.let_pass(SETTINGS.lifetime)
 
         with world.kept.request() as store:
-            assert store.load(TOKEN, lock=True) is None
+            assert store.load([TOKEN], lock=True) is None
 
     def test_use_is_due_to_be_written_down_once_an_interval(self, world: World):
         world.start()
@@ -643,18 +660,34 @@ class TestRotating:
         assert world.data() == {"n": 1}
         assert world.load(NEW_TOKEN) is None
 
-    @pytest.mark.parametrize("late", [None, rotation(OTHER_TOKEN)])
-    def test_what_a_request_with_the_old_token_changes_comes_too_late(
-        self, world: World, late: Rotation | None
-    ):
+    def test_what_a_request_with_the_old_token_changes_is_kept(self, world: World):
         world.start({"n": 1})
         record = world.loaded()
         world.update(record, rotation=rotation())
 
+        assert world.update(record, {"n": "1"}, {"n": "2"}) is Outcome.WRITTEN
+
+        assert world.data(NEW_TOKEN) == {"n": 2}
+
+    def test_another_rotation_of_the_old_token_comes_too_late(self, world: World):
+        world.start({"n": 1})
+        record = world.loaded()
+        world.update(record, rotation=rotation())
+
+        late = rotation(OTHER_TOKEN)
         assert world.update(record, {"n": "1"}, {"n": "2"}, late) is Outcome.SUPERSEDED
 
         assert world.data(NEW_TOKEN) == {"n": 1}
         assert world.load(OTHER_TOKEN) is None
+
+    def test_what_a_visitor_changes_is_not_kept_in_the_session_of_a_user(self, world: World):
+        world.start({"n": 1})
+        record = world.loaded()
+        world.update(record, rotation=rotation(user_id=world.kept.new_user().id))
+
+        assert world.update(record, {"n": "1"}, {"n": "2"}) is Outcome.SUPERSEDED
+
+        assert world.data(NEW_TOKEN) == {"n": 1}
 
     def test_nor_is_that_a_conflict_where_the_data_differ_as_well(self, world: World):
         world.start({"n": 1})
@@ -669,7 +702,7 @@ class TestEnding:
         world.start()
         record = world.loaded()
 
-        world.delete(record)
+        assert world.delete(record) is Outcome.WRITTEN
 
         assert world.load() is None
         assert world.kept.row(record.id) is None
@@ -768,7 +801,7 @@ class TestApart:
         with world.kept.request() as store:
             apart = store.apart()
             apart.insert(NewSession(session_id, TOKEN, None, True, {"n": "1"}, HOME))
-            record = apart.load(TOKEN, lock=False)
+            record = apart.load([TOKEN], lock=False)
             assert record is not None
             outcome = apart.update(record, DataChange({"n": "1"}, {"n": "2"}), rotation())
 
@@ -822,7 +855,7 @@ class TestSqlSessionStore:
         take = text("SELECT 1 FROM sessions FOR UPDATE NOWAIT")
 
         with sql.kept.request() as store:
-            store.load(TOKEN, lock=True)
+            store.load([TOKEN], lock=True)
             with pytest.raises(OperationalError, match="could not obtain lock"):
                 db.execute(take)
 
@@ -832,7 +865,7 @@ class TestSqlSessionStore:
         sql.start(user_id=sql.kept.new_user().id)
 
         with sql.kept.request() as store:
-            store.load(TOKEN, lock=True)
+            store.load([TOKEN], lock=True)
 
             assert db.scalar(text("SELECT 1 FROM users FOR UPDATE NOWAIT")) == 1
 
@@ -840,7 +873,7 @@ class TestSqlSessionStore:
         sql.start()
 
         with sql.kept.request() as store:
-            store.load(TOKEN, lock=True)
+            store.load([TOKEN], lock=True)
 
             # As a foreign key to the session takes it.
             assert db.scalar(text("SELECT 1 FROM sessions FOR KEY SHARE NOWAIT")) == 1
@@ -849,7 +882,7 @@ class TestSqlSessionStore:
         sql.start({"n": 1})
 
         with ThreadPoolExecutor(1) as thread, sql.kept.request() as holder:
-            holder.load(TOKEN, lock=True)
+            holder.load([TOKEN], lock=True)
 
             assert thread.submit(sql.data).result(timeout=10) == {"n": 1}
 
@@ -859,7 +892,7 @@ class TestSqlSessionStore:
         record, before = sql.loaded(), sql.row(session_id)
 
         with ThreadPoolExecutor(1) as thread, sql.kept.request() as holder:
-            holder.load(TOKEN, lock=True)
+            holder.load([TOKEN], lock=True)
             thread.submit(sql.touch, record).result(timeout=10)
 
         assert sql.row(session_id) == before
@@ -907,7 +940,7 @@ class TestSqlSessionStore:
                 return store.update(record, DataChange({"n": "1"}, {"n": "2"}), None)
 
         with ThreadPoolExecutor(1) as thread, sql.kept.request() as holder:
-            holder.load(TOKEN, lock=True)
+            holder.load([TOKEN], lock=True)
 
             second = thread.submit(change_something_else_first)
             assert second.result(timeout=10) is Outcome.CONFLICT

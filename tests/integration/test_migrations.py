@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 import authapp
-from authapp.repositories import ENGINE
+from authapp.repositories import ENGINE, health
 from authapp.repositories.schema import Base
 from authapp.sessions.cookie import Ticket
 from authapp.settings import SettingsError
@@ -236,10 +236,44 @@ def test_application_tells_that_it_is_not_migrated_until_it_is(empty, config):
     assert app.get("/readyz", status=200).text == "ok\n"
     assert sign_up(app).status_int == 303
 
-    with empty.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    alembic.command.downgrade(config, "base")
+    app.reset()  # Of the cookie, whose session is looked for.
     check_that_it_says_so()
     wsgi_app.registry[ENGINE].dispose()
+
+
+def note_revision(engine: Engine, revision: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))  # noqa: S608
+
+
+def test_application_is_ready_on_the_schema_of_a_newer_version(migrated):
+    """Who deploys step by step migrates first, while processes of the old version still serve."""
+    wsgi_app = make_app(url_of(migrated))
+    app = webtest.TestApp(wsgi_app, extra_environ=HOST)
+    note_revision(migrated, "9999")
+
+    assert app.get("/readyz", status=200).text == "ok\n"
+    assert sign_up(app).status_int == 303
+    wsgi_app.registry[ENGINE].dispose()
+
+
+@pytest.mark.parametrize(
+    ("revision", "expected"), [("0001", False), ("0002", False), ("0003", True), ("0004", True)]
+)
+def test_older_revisions_are_not_enough_and_newer_ones_are(
+    migrated, monkeypatch, revision, expected
+):
+    monkeypatch.setattr(health, "expected_revisions", lambda: frozenset({"0003"}))
+    monkeypatch.setattr(health, "known_revisions", lambda: frozenset({"0001", "0002", "0003"}))
+    note_revision(migrated, revision)
+
+    assert health.SqlReadiness(migrated).is_migrated() is expected
+
+
+def test_every_migration_is_known():
+    assert health.expected_revisions() <= health.known_revisions()
+    assert "0001" in health.known_revisions()
 
 
 # What the tables themselves hold to.

@@ -18,7 +18,7 @@ from authapp.domain.sessions import purge
 from authapp.repositories import ENGINE
 from authapp.repositories.schema import SessionRow
 from authapp.settings import Settings
-from authapp.wiring import session_directory
+from authapp.wiring.sessions import session_directory
 from tests.conftest import make_app
 from tests.examples.pgbouncer import PgBouncer, pgbouncer
 from tests.functional import lab

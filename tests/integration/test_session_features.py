@@ -7,7 +7,7 @@ import pytest
 from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPForbidden, HTTPFound
 from pyramid_retry import RetryableException
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from authapp.sessions import SessionNotAllowed, SessionNotWritable, SessionTooLarge
@@ -19,6 +19,18 @@ from tests.integration.session_apps import SECRET, AloneApps, Person, StoredUser
 PARALLEL = 10
 LIFETIME_SECONDS = "2592000"
 OTHER_SECRET = "another secret, of at least 32 characters"
+
+
+def put_b(request):
+    request.session["b"] = 2
+
+
+def rotate(request):
+    request.session.rotate()
+
+
+def invalidate(request):
+    request.session.invalidate()
 
 
 def include(config):
@@ -738,3 +750,62 @@ class TestConnections:
 
         idle = "SELECT now() - last_seen_at < interval '1 minute' FROM sessions"
         assert db.execute(text(idle)).scalar_one()
+
+    def test_noting_the_use_locks_nothing_before_the_commit(self, browser, db):
+        """Else other requests of the session would wait for as long as this one takes."""
+        start(browser)
+        let_pass(db, "6 minutes")
+        other, pause = browser.copy(), Pause()
+
+        def slow(request):
+            request.dbsession.execute(text("SELECT 1"))
+            dict(request.session)
+            pause(request)
+
+        answer = pause.during(browser, slow, lambda: other.run(lambda r: r.session.update(b=2)))
+
+        assert answer.status == 200
+        assert content(browser) == {"a": 1, "b": 2}
+
+    @pytest.mark.parametrize("change", [put_b, rotate, invalidate])
+    @pytest.mark.parametrize("due", ["1 minute", "6 minutes"])
+    def test_save_now_never_waits_for_its_own_request(self, browser, db, due, change):
+        start(browser)
+        let_pass(db, due)
+
+        def view(request):
+            request.dbsession.execute(text("SELECT 1"))
+            change(request)
+            request.session.save_now()
+            raise HTTPForbidden
+
+        assert browser.answer(view).status == 403
+        assert (
+            content(browser) == {put_b: {"a": 1, "b": 2}, rotate: {"a": 1}, invalidate: {}}[change]
+        )
+
+    def test_save_now_fails_where_the_request_has_locked_the_row(self, browser, apps):
+        """It would wait for ever."""
+        start(browser)
+        lock = select(apps.sessions.c.id).with_for_update()
+
+        def view(request):
+            request.dbsession.execute(lock)
+            put_b(request)
+            request.session.save_now()
+
+        assert browser.answer(view).status == 503
+        assert content(browser) == {"a": 1}
+
+    @pytest.mark.parametrize("change", [put_b, rotate, invalidate])
+    def test_save_now_after_flush_is_an_error(self, browser, change):
+        start(browser)
+
+        def view(request):
+            request.session["c"] = 3
+            request.session.flush()
+            change(request)
+            with pytest.raises(SessionNotWritable):
+                request.session.save_now()
+
+        assert browser.answer(view).status == 200

@@ -17,7 +17,7 @@ from authapp.sessions.purger import Purger
 from authapp.settings import SessionSettings, load_section
 from authapp.testing.browser import Browser, Pause
 from authapp.testing.views import INCLUDE
-from authapp.wiring import session_directory
+from authapp.wiring.sessions import session_directory
 from tests.conftest import SITE, make_app
 from tests.functional.waiting import wait_until_blocked
 

@@ -29,7 +29,7 @@ def settings(**changed):
 
 def read(header, base_url="http://localhost", **changed):
     request = Request.blank("/", base_url=base_url, environ={"HTTP_COOKIE": header})
-    return CookieJar(settings(**changed)).read(request)
+    return next(iter(CookieJar(settings(**changed)).read(request)), None)
 
 
 class TestTickets:
@@ -201,7 +201,7 @@ class TestReading:
         assert read(header) is None
 
     def test_no_cookie_at_all_is_no_ticket(self):
-        assert CookieJar(settings()).read(Request.blank("/")) is None
+        assert CookieJar(settings()).read(Request.blank("/")) == ()
 
     def test_of_several_that_are_right_the_first_is_taken(self):
         other = SIGNER.dumps(Ticket(b"\x02" * 32, stored=True))
@@ -296,6 +296,11 @@ class TestWriting:
         attributes = write("https://localhost", cookie_samesite=samesite)[2]
 
         assert attributes["samesite"] == samesite
+
+    def test_over_http_what_browsers_take_with_secure_only_is_left_out(self):
+        attributes = write("http://localhost", cookie_samesite="None", cookie_partitioned="true")[2]
+
+        assert attributes.keys().isdisjoint({"secure", "samesite", "partitioned"})
 
     def test_name_domain_and_path_are_as_set(self):
         name, _, attributes = write(

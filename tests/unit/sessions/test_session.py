@@ -258,6 +258,36 @@ class TestVisitors:
 
         assert browser.read() == {"n": 2, "m": 1}
 
+    def test_a_late_request_in_the_background_leaves_the_newer_cookie_alone(self, ada):
+        late = ada.twin()
+        ada.visit(lambda session: session.rotate())
+
+        late.visit(lambda session: session.get_csrf_token(), HTTP_SEC_FETCH_MODE="cors")
+
+        assert late.set_cookies == []
+
+    def test_a_cookie_left_over_beside_the_live_one_does_no_harm(self, ada):
+        """From before the path or the domain was changed in the settings."""
+        left_over = Browser(ada.store)
+        left_over.visit(put(n=9))
+        dead = left_over.cookie
+        left_over.visit(lambda session: session.invalidate())
+
+        ada.cookie = f"{dead}; session={ada.cookie}"
+
+        assert ada.read() == {"n": 1}
+
+    def test_nor_beside_a_visitors(self, browser):
+        left_over = Browser(browser.store)
+        left_over.visit(put(n=9))
+        dead = left_over.cookie
+        left_over.visit(lambda session: session.invalidate())
+        token = browser.visit(lambda session: session.get_csrf_token())
+
+        browser.cookie = f"{dead}; session={browser.cookie}"
+
+        assert browser.visit(lambda session: session.get_csrf_token()) == token
+
     def test_of_two_first_requests_at_once_both_are_kept(self, store):
         browser = Browser(store, attempts=3)
         browser.visit(lambda session: session.get_csrf_token())
@@ -1084,7 +1114,16 @@ class TestParallelRequests:
         ada.visit(lambda session: session.update(n=2) or other.visit(lambda s: s.rotate()))
 
         assert ada.set_cookies == []
-        assert other.read() == {"n": 1}
+        assert other.read() == {"n": 2}
+
+    def test_nothing_is_written_into_a_session_that_became_somebodys_meanwhile(self, shopper):
+        """Whoever has planted a session must not put anything into it once a victim signs in."""
+        planted = shopper.twin()
+
+        planted.visit(lambda s: s.update(n=2) or shopper.visit(lambda t: t.sign_in(ADA)))
+
+        assert planted.set_cookies == []
+        assert shopper.read() == {"n": 1, "list": [1]}
 
     def test_a_sign_in_stands_although_the_visitors_session_was_ended(self, shopper):
         other = shopper.twin()
