@@ -274,6 +274,7 @@ class Settings:
         problems = missing_variables(raw)
         sections = {f.name: read_section(f.type, f.name, raw, problems) for f in fields(cls)}
         problems += check_together(sections["mode"], sections["session"])
+        problems += check_peppers(sections["mode"], sections["password"])
         if problems:
             raise SettingsError(problems)
         return cls(**sections)
@@ -401,20 +402,39 @@ def check_together(mode: ModeSettings | None, session: SessionSettings | None) -
     return problems
 
 
+def check_peppers(mode: ModeSettings | None, password: PasswordSettings | None) -> Problems:
+    if mode is None or mode.development or password is None:
+        return []
+    if all(len(pepper) >= MINIMUM_SECRET_LENGTH for pepper in password.pepper):
+        return []
+    return [
+        f"password.pepper: its value is not secrets of at least {MINIMUM_SECRET_LENGTH} characters"
+    ]
+
+
 def check_session(session: SessionSettings) -> Problems:
     problems: Problems = []
     if session.idle_timeout > session.lifetime:
         problems.append("session.idle_timeout: is longer than session.lifetime")
     if session.touch_interval >= session.idle_timeout:
         problems.append("session.touch_interval: is not shorter than session.idle_timeout")
-    if session.cookie_samesite == "None" and session.cookie_secure == "false":
-        problems.append("session.cookie_samesite: None needs a secure cookie (cookie_secure)")
-    if session.cookie_partitioned and session.cookie_secure == "false":
-        problems.append("session.cookie_partitioned: needs a secure cookie (cookie_secure)")
-    name = session.cookie_name or ""
-    if name.startswith(("__Host-", "__Secure-")) and session.cookie_secure == "false":
-        problems.append("session.cookie_name: browsers want such a cookie secure (cookie_secure)")
-    if name.startswith("__Host-") and (session.cookie_domain or session.cookie_path != "/"):
+    problems += check_cookie(session)
+    return problems
+
+
+def check_cookie(session: SessionSettings) -> Problems:
+    """What browsers would drop. With "auto" the cookie is as it can be, by the request's scheme."""
+    problems: Problems = []
+    # Browsers recognise the prefixes whatever their case is.
+    name = (session.cookie_name or "").lower()
+    if session.cookie_secure == "false":
+        if session.cookie_samesite == "None":
+            problems.append("session.cookie_samesite: None needs a secure cookie (cookie_secure)")
+        if session.cookie_partitioned:
+            problems.append("session.cookie_partitioned: needs a secure cookie (cookie_secure)")
+        if name.startswith(("__host-", "__secure-")):
+            problems.append("session.cookie_name: needs a secure cookie (cookie_secure)")
+    if name.startswith("__host-") and (session.cookie_domain or session.cookie_path != "/"):
         problems.append("session.cookie_name: __Host- allows no cookie_domain, and only the path /")
     return problems
 

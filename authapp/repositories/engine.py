@@ -1,12 +1,13 @@
 """The database: from its URL to an engine, and to errors that say it cannot be reached."""
 
+from collections.abc import Container
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import TransactionRollbackError
-from sqlalchemy import Engine, create_engine, event, exc
+from psycopg2.extensions import TransactionRollbackError, parse_dsn
+from sqlalchemy import Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine import ExceptionContext
 from transaction.interfaces import TransientError
 
@@ -16,7 +17,8 @@ from authapp.settings import DatabaseSettings
 # What the server, the network or a full pool says when nothing is wrong with the request.
 UNAVAILABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
-# libpq gives up on a server that does not answer, and notices one that has vanished.
+# libpq gives up on a server that does not answer, and notices one that has vanished. What the URL
+# itself says comes first.
 _CONNECT_ARGS = {
     "application_name": "authapp",
     "connect_timeout": 5,
@@ -32,10 +34,9 @@ def make_engine(settings: DatabaseSettings) -> Engine:
 
     It connects when it is first used: an application can start before its database.
     """
-    url, creator = _driver_url(settings.url)
+    url, connecting = _driver_url(settings.url)
     engine = create_engine(
         url,
-        connect_args=_CONNECT_ARGS,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout.total_seconds(),
@@ -43,7 +44,7 @@ def make_engine(settings: DatabaseSettings) -> Engine:
         echo=settings.echo,
         # Values of parameters would be names, addresses and hashes, in logs and in tracebacks.
         hide_parameters=True,
-        **creator,
+        **connecting,
         **({"isolation_level": settings.isolation_level} if settings.isolation_level else {}),
     )
     tell_retryable_errors(engine)
@@ -51,17 +52,21 @@ def make_engine(settings: DatabaseSettings) -> Engine:
 
 
 def _driver_url(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL as SQLAlchemy wants it, and `creator` where it cannot say it all."""
+    """The URL as SQLAlchemy wants it, and how to connect, which it cannot say all by itself."""
     if url.startswith("embedded:"):
-        return embedded.start(Path(url.removeprefix("embedded:"))), {}
+        url = embedded.start(Path(url.removeprefix("embedded:")))
     rest = url.partition("://")[2]
     authority = rest.partition("/")[0].rpartition("@")[2]
     if "," in authority:
         # SQLAlchemy's URLs have one host. libpq reads its own, with several, by itself.
-        return "postgresql+psycopg2://", {
-            "creator": partial(psycopg2.connect, url, **_CONNECT_ARGS)
-        }
-    return f"postgresql+psycopg2://{rest}", {}
+        connect = partial(psycopg2.connect, url, **_connect_args(parse_dsn(url)))
+        return "postgresql+psycopg2://", {"creator": connect}
+    url = f"postgresql+psycopg2://{rest}"
+    return url, {"connect_args": _connect_args(make_url(url).query)}
+
+
+def _connect_args(said: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in _CONNECT_ARGS.items() if name not in said}
 
 
 class Retryable(exc.OperationalError, TransientError):  # type: ignore[misc]  # It has no types.

@@ -69,16 +69,18 @@ def needs_csrf_token(request: IRequest) -> bool:
 def is_from_elsewhere(request: IRequest, site_url: str) -> bool:
     """Whether a browser says that another site made it send this request.
 
-    Fetch Metadata where the browser sends it, else Origin (OWASP CSRF Prevention Cheat Sheet).
+    Either header can say so, Fetch Metadata or Origin (OWASP CSRF Prevention Cheat Sheet).
     Programs send neither; what guards the forms of browsers that do not is the token.
     """
     fetch_site = request.headers.get("Sec-Fetch-Site")
-    if fetch_site in {"same-origin", "none"}:
-        return False
     if fetch_site == "cross-site":
         return True
     origin = request.headers.get("Origin")
-    return origin is not None and origin.lower() not in {request.host_url.lower(), site_url}
+    # Under the policy no-referrer browsers send `null` with a page's own forms, which names no
+    # other site; then only Fetch Metadata can tell.
+    if origin is None or (origin == "null" and fetch_site in {"same-origin", "none"}):
+        return False
+    return origin.lower() not in {request.host_url.lower(), site_url}
 
 
 def _host_and_port(request: IRequest) -> tuple[str, int]:

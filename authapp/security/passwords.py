@@ -47,22 +47,35 @@ class BcryptHasher:
         return f"{digest}{_MARK}{self._current}"
 
     def verify(self, password: str, password_hash: str | None) -> bool:
+        """A refusal takes no less time for a hash of fewer rounds than for an unknown account."""
         digest, _, key_id = (password_hash or self._nobodys_hash).partition(_MARK)
         presented = self._prehash(password, key_id) if key_id else password.encode()
         try:
             matches = bcrypt.checkpw(presented[:BCRYPT_MAX_BYTES], digest.encode())
         except ValueError:
             # A stored hash that is none lets nobody in, and takes as long as any other.
-            matches = self.verify(password, None)
+            return self.verify(password, None)
         # A plain hash was made of at most 72 bytes. Some systems cut longer passwords off there;
         # to do so here would let in every password with the same beginning.
-        return matches and len(presented) <= BCRYPT_MAX_BYTES and password_hash is not None
+        is_right = matches and len(presented) <= BCRYPT_MAX_BYTES and password_hash is not None
+        if not is_right:
+            self._spend_missing_rounds(presented[:BCRYPT_MAX_BYTES], _cost(digest))
+        return is_right
 
     def needs_upgrade(self, password_hash: str) -> bool:
         digest, _, key_id = password_hash.partition(_MARK)
         if (self._peppered or key_id) and key_id != self._current:
             return True
-        return not digest.startswith("$2b$") or int(digest.split("$")[2]) < self._rounds
+        return not digest.startswith("$2b$") or _cost(digest) < self._rounds
+
+    def _spend_missing_rounds(self, presented: bytes, spent: int) -> None:
+        """Does the work by which a hash of the cost `spent` is cheaper than one of today's.
+
+        A cost of n is 2^n rounds, and 2^spent + 2^(spent + 1) + ... + 2^(today - 1) of them are
+        just what is missing.
+        """
+        for cost in range(spent, self._rounds):
+            bcrypt.hashpw(presented, bcrypt.gensalt(cost))
 
     def _needs_prehash(self, password: str) -> bool:
         return self._peppered or len(password.encode()) > BCRYPT_MAX_BYTES
@@ -71,6 +84,10 @@ class BcryptHasher:
         # An unknown key id (a pepper that was removed) verifies nothing, in the usual time.
         key = self._keys.get(key_id, key_id.encode() + b"\0unknown")
         return base64.b64encode(hmac.digest(key, password.encode(), "sha384"))
+
+
+def _cost(digest: str) -> int:
+    return int(digest.split("$")[2])
 
 
 def _key_id(key: str) -> str:

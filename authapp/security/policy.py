@@ -33,11 +33,11 @@ class SessionSecurityPolicy:
         return ACLHelper().permits(context, _principals(user), permission)
 
     def remember(
-        self, request: IRequest, userid: str, *, persistent: bool | None = None, **kw: Any
+        self, request: IRequest, userid: UUID | str, *, persistent: bool | None = None, **kw: Any
     ) -> list[tuple[str, str]]:
-        """Signs the user in, under a new token. There are no headers: the cookie is set by the
-        session, once its row is committed. `persistent` makes it outlive the browser."""
-        request.session.sign_in(UUID(userid), persistent=persistent)
+        """Signs the user with this id in, under a new token. There are no headers: the cookie is
+        set by the session, once its row is committed. `persistent` makes it outlive the browser."""
+        request.session.sign_in(UUID(str(userid)), persistent=persistent)
         return []
 
     def forget(self, request: IRequest, **kw: Any) -> list[tuple[str, str]]:

@@ -52,10 +52,12 @@ class Accounts:
         email = email.strip()
         refuse(email=_presented_email_problems(email), password=tuple(presented_problems(password)))
         found = self._users.credentials(email)
+        # The right password would cost less than a wrong one where the hash is of fewer rounds, so
+        # that of a disabled account is not compared at all.
+        if found is not None and not found.user.is_active:
+            found = None
         known_hash = found.password_hash if found is not None else None
         if not self._hasher.verify(password, known_hash) or found is None:
-            raise InvalidCredentials
-        if not found.user.is_active:
             raise InvalidCredentials
         if self._hasher.needs_upgrade(found.password_hash):
             upgraded = self._hasher.hash(password)

@@ -24,7 +24,7 @@ TITLES = {
     401: "Please sign in",
     403: "You may not see this",
     404: "There is nothing here",
-    405: "This address takes forms only",
+    405: "That cannot be done at this address",
     413: "That is too much",
     500: "Something went wrong here",
     503: "We will be back in a moment",
@@ -32,10 +32,33 @@ TITLES = {
 MESSAGES = {
     403: "Your account does not have the permission that this page needs.",
     404: "The address may be misspelt, or the page may have moved.",
-    405: "Open the page with the form instead, and send it from there.",
+    405: "There is something here, but not for such a request. Go back and try another way.",
     500: "It is not your fault, and it has been noted. Please try again in a moment.",
-    503: "The service is busy or being restarted. Nothing was changed. Please try again shortly.",
+    # After a connection that broke during COMMIT nobody knows whether it took place.
+    503: "The service is busy or being restarted. Please try again shortly. If you were changing "
+    "something, look first whether it has been done.",
 }
+# The headers that speak of a body, or of keeping it, and so of none once the page replaces it.
+BODY_HEADERS = frozenset(
+    {
+        "accept-ranges",
+        "age",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-md5",
+        "content-range",
+        "content-type",
+        "etag",
+        "expires",
+        "last-modified",
+        "pragma",
+        "transfer-encoding",
+    }
+)
 
 Action = tuple[str, str]
 
@@ -47,13 +70,13 @@ def not_found(error: HTTPException, request: IRequest) -> Response:
         response = error_response(request, 405, "method_not_allowed", MESSAGES[405])
         response.allow = sorted(allowed)
         return response
-    return error_response(request, 404, "not_found", MESSAGES[404])
+    return keep_headers(error, error_response(request, 404, "not_found", MESSAGES[404]))
 
 
 @forbidden_view_config()
-def forbidden(request: IRequest) -> Response:
+def forbidden(error: HTTPException, request: IRequest) -> Response:
     if request.is_authenticated:
-        return error_response(request, 403, "forbidden", MESSAGES[403])
+        return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
     return sign_in_first(request)
 
 
@@ -85,12 +108,14 @@ def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
 @exception_view_config(HTTPClientError)
 def client_error(error: HTTPClientError, request: IRequest) -> Response:
     code = error.title.lower().replace(" ", "_")
-    return error_response(request, error.status_int, code, error.detail or "")
+    response = error_response(request, error.status_int, code, error.detail or "")
+    return keep_headers(error, response)
 
 
 @exception_view_config(HTTPServerError)
 def server_error(error: HTTPServerError, request: IRequest) -> Response:
-    return error_response(request, error.status_int, "server_error", MESSAGES[500])
+    response = error_response(request, error.status_int, "server_error", MESSAGES[500])
+    return keep_headers(error, response)
 
 
 # Where a request will be run again, the answer to this attempt would be thrown away; and a page
@@ -104,7 +129,7 @@ def internal_error(error: Exception, request: IRequest) -> Response:
 def unavailable(error: Exception, request: IRequest) -> Response:
     """The database cannot be reached, or a race was lost more often than is tried again.
 
-    `authapp.wiring` says for which exceptions.
+    `authapp.wiring.accounts` says for which exceptions.
     """
     log.error("unavailable: %s", error, exc_info=error)
     response = error_response(request, 503, "unavailable", MESSAGES[503])
@@ -128,6 +153,14 @@ def error_response(
         actions = [*actions, ("To the front page", request.route_path("home"))]
         response = page(request, "error", status, title=title, message=message, actions=actions)
     response.cache_control = "no-store"
+    return response
+
+
+def keep_headers(error: HTTPException, response: Response) -> Response:
+    """Adds to the page what the raised error says besides its body, such as `Retry-After`."""
+    for name, value in error.headerlist:
+        if name.lower() not in BODY_HEADERS:
+            response.headers.add(name, value)
     return response
 
 

@@ -35,6 +35,7 @@ ELSEWHERE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:6543"},
     {"Sec-Fetch-Site": "same-site", "Origin": "http://other.localhost:6543"},
+    {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},
 ]
 
 

@@ -63,6 +63,7 @@ def test_page_that_needs_the_database_says_that_it_will_be_back(down, method, pa
     answer = down.request(path, method=method, headers=headers, body=body, status=503)
 
     assert answer.json["error"]["code"] == "unavailable"
+    assert "othing was changed" not in answer.json["error"]["message"]
     assert int(answer.headers["Retry-After"]) > 0
     assert cookies_set(answer) == []
     assert "unavailable" in caplog.text
@@ -78,6 +79,9 @@ def test_it_says_so_in_a_plain_page(down, path):
     assert page.headers["Cache-Control"] == "no-store"
     assert "frame-ancestors" in page.headers["Content-Security-Policy"]
     assert cookies_set(page) == []
+    # Nobody knows so of a connection that broke during COMMIT.
+    assert "othing was changed" not in page
+    assert "look first whether it has been done" in page
     for word in ("psycopg2", "OperationalError", "Traceback", "127.0.0.1", "sqlalche"):
         assert word not in page
 

@@ -1,6 +1,15 @@
 import logging
 
 import pytest
+from pyramid.httpexceptions import (
+    HTTPForbidden,
+    HTTPInternalServerError,
+    HTTPMethodNotAllowed,
+    HTTPNotFound,
+    HTTPServiceUnavailable,
+    HTTPTooManyRequests,
+    HTTPUnauthorized,
+)
 
 from tests.functional.support import (
     EMAIL,
@@ -96,6 +105,64 @@ def test_error_of_the_applications_shows_nothing_of_itself_and_is_logged(lab_app
     assert len(records) == 2
     assert {r.levelno for r in records} == {logging.ERROR}
     assert "Traceback" in caplog.text
+
+
+# What a view may say besides the body, and what is about the body that the page replaces.
+KEPT = {
+    "Retry-After": "90",
+    "Allow": "GET, HEAD",
+    "WWW-Authenticate": 'Bearer realm="notes"',
+    "Link": '<https://example.com/terms>; rel="terms"',
+}
+REPLACED = {
+    "Content-Type": "text/x-innards",
+    "Content-Language": "tlh",
+    "Content-Disposition": "attachment",
+    "ETag": '"innards"',
+    "Cache-Control": "public, max-age=60",
+    "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+}
+
+
+@pytest.mark.parametrize("asked", [{}, JSON], ids=["page", "json"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPUnauthorized,
+        HTTPForbidden,
+        HTTPNotFound,
+        HTTPMethodNotAllowed,
+        HTTPTooManyRequests,
+        HTTPInternalServerError,
+        HTTPServiceUnavailable,
+    ],
+)
+def test_error_that_a_view_raises_keeps_its_headers(lab_app, view, error, asked):
+    def refuse(request):
+        raise error(headers=[*KEPT.items(), *REPLACED.items(), ("Set-Cookie", "seen=1")])
+
+    sign_up(lab_app)
+    answer = lab_app.get(view(refuse), headers=asked, status=error.code)
+
+    assert {name: answer.headers.getall(name) for name in KEPT} == {
+        name: [value] for name, value in KEPT.items()
+    }
+    assert [cookie.key for cookie in cookies_set(answer)] == ["seen"]
+    assert not [name for name, value in REPLACED.items() if answer.headers.get(name) == value]
+    assert answer.headers.getall("Cache-Control") == ["no-store"]
+    assert answer.content_type in {"text/html", "application/json"}
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("GET", "/sign-out"), ("PUT", "/")])
+def test_wrong_method_is_not_told_about_forms(app, method, path):
+    """Only some addresses take forms, and only some requests that are refused were none."""
+    page = app.request(path, method=method, status=405)
+    answer = app.request(path, method=method, headers=JSON, status=405)
+
+    for words in (page.html.main.get_text(), answer.json["error"]["message"]):
+        assert "form" not in words.lower()
+        assert "such a request" in words
 
 
 def test_application_goes_on_after_an_error(lab_app, view):

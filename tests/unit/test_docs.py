@@ -1,5 +1,6 @@
 """What the documents say that can go stale without anybody noticing."""
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -20,6 +21,7 @@ PREFIXES = {"mode": "authapp", "database": "sqlalchemy"}
 SETTING_ROW = re.compile(r"^\| `(?P<name>[a-z_]+\.[a-z_]+)` \| (?P<default>[^|]*) \|", re.MULTILINE)
 LINK = re.compile(r"""(?:\]\(|<img src=")([^)\s"]+)""")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r"`([^`\n]+)`")
 SOURCE_FILE = re.compile(r"(?:tests|authapp|examples)/[\w/.-]+\.\w+")
 TEST_NAME = re.compile(r"test_\w+")
@@ -71,6 +73,12 @@ def test_links_lead_somewhere(document):
 def test_files_and_tests_that_are_named_exist(document):
     missing = [name for name, exists in named_in(document) if not exists]
     assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
+def test_examples_in_python_are_python(document):
+    for number, code in enumerate(PYTHON.findall(document.read_text("utf-8")), start=1):
+        ast.parse(code, f"{document.name}, example {number}")
 
 
 def test_every_guarantee_of_sessions_names_a_test():

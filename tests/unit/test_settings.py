@@ -20,6 +20,7 @@ from authapp.settings import (
 )
 
 SECRET = "vT9-qXw2Lr_8mKzYb4NcJd7HsPfGa3Ue"
+PEPPER = "salt of the earth, and enough of it"
 REQUIRED = {
     "sqlalchemy.url": "postgresql+psycopg2://app:hunter2@db.example.com/accounts",
     "session.secret": SECRET,
@@ -346,7 +347,10 @@ class TestReaders:
             reading.read_mail_sender(text)
 
     def test_peppers_are_one_a_line(self):
-        assert load(password__pepper="\n one \n\n two").password.pepper == ("one", "two")
+        peppers = (SECRET, SECRET[::-1])
+        assert (
+            load(password__pepper=f"\n {peppers[0]} \n\n {peppers[1]}").password.pepper == peppers
+        )
 
 
 class TestProblems:
@@ -439,6 +443,8 @@ class TestSecrecy:
             ("session.secret", f"{SECRET}\nhunter2"),
             ("sqlalchemy.url", "mysql://app:hunter2@db/accounts"),
             ("sqlalchemy.url", "hunter2"),
+            ("password.pepper", "hunter2"),
+            ("password.pepper", f"{SECRET}\nhunter2"),
             ("mail.url", "imap://app:hunter2@mail.example.com"),
             ("mail.url", "smtps://app:hunter2@[mail"),
         ],
@@ -452,10 +458,10 @@ class TestSecrecy:
 
     def test_nor_does_one_that_is_right_beside_others_that_are_not(self):
         message = "\n".join(
-            problems(password__min_length="x", password__pepper="salt of the earth", session__x="y")
+            problems(password__min_length="x", password__pepper=PEPPER, session__x="y")
         )
 
-        assert not [s for s in (SECRET, "hunter2", "salt of the earth") if s in message]
+        assert not [s for s in (SECRET, "hunter2", PEPPER) if s in message]
 
     def test_nor_a_placeholder(self):
         [problem] = problems(session__secret="change-me-change-me-change-me-change-me-1234")
@@ -463,12 +469,10 @@ class TestSecrecy:
         assert "1234" not in problem
 
     def test_nor_do_any_stand_in_a_repr_which_may_end_in_a_log(self):
-        settings = load(
-            password__pepper="salt of the earth", mail__url="smtps://app:swordfish@mail.example.com"
-        )
+        settings = load(password__pepper=PEPPER, mail__url="smtps://app:swordfish@mail.example.com")
 
         shown = [repr(settings)] + [repr(getattr(settings, f.name)) for f in fields(settings)]
-        secrets = (SECRET, "hunter2", "salt of the earth", "swordfish")
+        secrets = (SECRET, "hunter2", PEPPER, "swordfish")
         assert not [secret for secret in secrets if any(secret in text for text in shown)]
 
 
@@ -526,22 +530,35 @@ class TestPlaceholders:
         ]
 
 
+class TestPeppers:
+    def test_short_ones_stop_production_and_are_named_along_with_everything_else(self):
+        found = problems(
+            password__pepper=f"{PEPPER}\n{'s' * 31}",
+            session__secret=TestPlaceholders.PLACEHOLDERS[0],
+        )
+
+        assert "password.pepper: its value is not secrets of at least 32 characters" in found
+        assert len(found) == 2
+
+    def test_but_not_development(self):
+        settings = load(password__pepper="one\ntwo", authapp__development="true")
+
+        assert settings.password.pepper == ("one", "two")
+
+
+HOST_ONLY = {"session.cookie_name": "__Host-a", "session.cookie_secure": "true"}
+
+
 class TestTogether:
     @pytest.mark.parametrize(
         ("changed", "named"),
         [
             ({"session.idle_timeout": "31d"}, "session.idle_timeout"),
             ({"session.touch_interval": "14d"}, "session.touch_interval"),
+            (HOST_ONLY | {"session.cookie_domain": "example.com"}, "session.cookie_name"),
+            (HOST_ONLY | {"session.cookie_path": "/app"}, "session.cookie_name"),
             (
-                {"session.cookie_samesite": "None", "session.cookie_secure": "false"},
-                "session.cookie_samesite",
-            ),
-            (
-                {"session.cookie_name": "__Host-a", "session.cookie_domain": "example.com"},
-                "session.cookie_name",
-            ),
-            (
-                {"session.cookie_name": "__Host-a", "session.cookie_path": "/app"},
+                HOST_ONLY | {"session.cookie_name": "__host-a", "session.cookie_path": "/app"},
                 "session.cookie_name",
             ),
         ],
@@ -558,22 +575,36 @@ class TestTogether:
         [
             {"session.idle_timeout": "30d"},
             {"session.touch_interval": "13d"},
-            {"session.cookie_samesite": "None"},
             {"session.cookie_samesite": "None", "session.cookie_secure": "true"},
-            {"session.cookie_name": "__Host-a"},
+            {"session.cookie_partitioned": "true", "session.cookie_secure": "true"},
+            HOST_ONLY,
             {"session.cookie_name": "a", "session.cookie_domain": "example.com"},
         ],
     )
     def test_values_that_do_are_accepted(self, changed):
         load(**changed)
 
-    @pytest.mark.parametrize("prefix", ["__Host-", "__Secure-"])
-    def test_a_name_that_browsers_take_from_https_alone_needs_a_secure_cookie(self, prefix):
-        [problem] = problems(
-            **{"session.cookie_name": f"{prefix}a", "session.cookie_secure": "false"}
-        )
+    SECURE_ONLY = (
+        ("session.cookie_samesite", "None"),
+        ("session.cookie_partitioned", "true"),
+        ("session.cookie_name", "__Host-a"),
+        ("session.cookie_name", "__Secure-a"),
+        ("session.cookie_name", "__secure-a"),
+    )
 
-        assert "cookie_secure" in problem
+    @pytest.mark.parametrize(("key", "value"), SECURE_ONLY)
+    @pytest.mark.parametrize("secure", ["auto", "true"])
+    def test_what_browsers_take_from_https_alone_goes_with_a_secure_cookie(
+        self, key, value, secure
+    ):
+        load(**{key: value, "session.cookie_secure": secure})
+
+    @pytest.mark.parametrize(("key", "value"), SECURE_ONLY)
+    def test_but_not_without(self, key, value):
+        [problem] = problems(**{key: value, "session.cookie_secure": "false"})
+
+        assert problem.startswith(f"{key}: ")
+        assert problem.endswith("needs a secure cookie (cookie_secure)")
 
     def test_all_that_do_not_fit_are_named(self):
         found = problems(**{"session.idle_timeout": "31d", "session.touch_interval": "32d"})

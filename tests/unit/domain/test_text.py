@@ -1,9 +1,17 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authapp.domain.errors import Problem
-from authapp.domain.text import has_control_characters, is_storable, line_problems
+from authapp.domain.text import (
+    has_bidirectional_controls,
+    has_control_characters,
+    is_storable,
+    is_visible,
+    line_problems,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,34 @@ def test_what_could_forge_a_log_line_is_found_wherever_it_is(pattern, character)
 )
 def test_other_text_has_no_control_characters(text):
     assert not has_control_characters(text)
+
+
+@given(st.text())
+def test_bidirectional_controls_are_those_of_unicode(text):
+    names = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+    marks = "\N{ARABIC LETTER MARK}\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}"
+    expected = any(c in marks or unicodedata.bidirectional(c) in names for c in text)
+
+    assert has_bidirectional_controls(text) is expected
+    assert has_bidirectional_controls(f"{text}\u202e{text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "\u00a0", "\u00ad", "\u034f", "\u115f\u1160", "\u180b", "\u200b"),
+        *("\u200c\u200d", "\u2060", "\u2800", "\u3000", "\u3164", "\ufe00", "\ufeff", "\uffa0"),
+        *("\U000e0041", "\U000e0100"),
+    ],
+)
+def test_some_text_shows_nothing(text):
+    assert not is_visible(text)
+    assert is_visible(f"{text}a{text}")
+
+
+@pytest.mark.parametrize("text", ["a", "-", "李", "🙂", "❤\ufe0f", "\u0301", "\U0010ffff"])
+def test_other_text_does(text):
+    assert is_visible(text)
 
 
 def test_a_line_of_the_maximum_length_is_fine():

@@ -74,6 +74,20 @@ class TestNames:
         assert name_problems("🙂" * 100) == ()
         assert name_problems("a" * 101) == (Problem("too_long", {"maximum": 100}),)
 
+    @pytest.mark.parametrize("name", ["\u200b", "\u200d", "\u2060 \ufeff", "\u3164", "\ufe0f"])
+    def test_a_name_that_shows_nothing_is_none(self, name):
+        assert codes(name_problems(name)) == ["required"]
+
+    @pytest.mark.parametrize(
+        "control", "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
+    def test_no_name_turns_the_words_beside_it_around(self, control):
+        assert codes(name_problems(f"Ada{control}nimda")) == ["bad_characters"]
+
+    @pytest.mark.parametrize("name", ["علی\u200cرضا", "ක්\u200dරිස්", "👩\u200d🚀", "שלום"])
+    def test_joiners_and_letters_written_from_the_right_are_fine_in_a_name(self, name):
+        assert name_problems(name) == ()
+
     @pytest.mark.parametrize("name", ["Ada\nroot", "A\0da", "\ud800", "Ada\x1b[2J", "A\u2028B"])
     def test_a_name_is_a_single_line(self, name):
         assert codes(name_problems(name)) == ["bad_characters"]

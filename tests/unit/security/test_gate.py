@@ -73,6 +73,8 @@ class TestOrigins:
             {"Origin": SITE, "Sec_Fetch_Site": "same-origin"},
             {"Origin": SITE, "Sec_Fetch_Site": "same-site"},
             {"Origin": SITE, "Sec_Fetch_Site": ""},
+            # A page's own form, under the policy no-referrer.
+            {"Origin": "null", "Sec_Fetch_Site": "same-origin"},
         ],
     )
     def test_these_are_from_here(self, headers):
@@ -85,6 +87,9 @@ class TestOrigins:
             {"Sec_Fetch_Site": "cross-site", "Origin": SITE},
             {"Sec_Fetch_Site": "same-site", "Origin": "https://evil.example.com"},
             {"Sec_Fetch_Site": "", "Origin": "https://evil.example"},
+            {"Sec_Fetch_Site": "same-origin", "Origin": "https://evil.example"},
+            {"Sec_Fetch_Site": "none", "Origin": "https://evil.example"},
+            {"Sec_Fetch_Site": "same-site", "Origin": "null"},
             {"Origin": "null"},
             {"Origin": ""},
             {"Origin": "https://evil.example"},

@@ -132,6 +132,51 @@ class TestNobody:
 
         assert [stored[:7] for stored in done] == [b"$2b$05$", b"$2b$05$"]
 
+    def test_a_wrong_password_costs_as_much_where_the_hash_is_of_fewer_rounds(self, monkeypatch):
+        """Else a quicker answer would say that the address has an account."""
+        hasher = BcryptHasher(8)
+        costs = costs_of_hashing(monkeypatch)
+
+        for stored in (plain(PASSWORD, 5), plain(PASSWORD, 8), HASHER.hash(LONG), None):
+            costs.clear()
+            assert not hasher.verify("wrong", stored)
+            assert sum(2**cost for cost in costs) == 2**8, stored
+
+    @pytest.mark.parametrize("password", [LONG, "p" * 73])
+    def test_so_does_one_that_only_begins_like_a_hash_that_was_cut_off(self, monkeypatch, password):
+        hasher, cut_off = BcryptHasher(6), plain(password[:72])
+        costs = costs_of_hashing(monkeypatch)
+
+        assert not hasher.verify(password, cut_off)
+
+        assert sum(2**cost for cost in costs) == 2**6
+
+    def test_the_right_password_costs_no_more_than_its_own_hash(self, monkeypatch):
+        hasher, stored = BcryptHasher(8), plain(PASSWORD, 5)
+        costs = costs_of_hashing(monkeypatch)
+
+        assert hasher.verify(PASSWORD, stored)
+
+        assert costs == [5]
+
+
+def costs_of_hashing(monkeypatch):
+    """A list that gets the cost of each hash that bcrypt makes, to store it or to compare it."""
+    costs: list[int] = []
+    checkpw, hashpw = bcrypt.checkpw, bcrypt.hashpw
+
+    def comparing(password, stored):
+        costs.append(int(stored.split(b"$")[2]))
+        return checkpw(password, stored)
+
+    def hashing(password, salt):
+        costs.append(int(salt.split(b"$")[2]))
+        return hashpw(password, salt)
+
+    monkeypatch.setattr(bcrypt, "checkpw", comparing)
+    monkeypatch.setattr(bcrypt, "hashpw", hashing)
+    return costs
+
 
 def hashes_compared(monkeypatch):
     """A list that gets each stored hash that bcrypt has done the work for."""

@@ -138,6 +138,14 @@ class TestRememberAndForget:
 
         assert request.session.asked == [("sign in", ADA.id, None)]
 
+    @pytest.mark.parametrize("userid", [ADA.id, str(ADA.id)])
+    def test_the_id_may_be_text_or_not(self, userid):
+        request = request_of(None)
+
+        POLICY.remember(request, userid)
+
+        assert request.session.asked == [("sign in", ADA.id, None)]
+
     @pytest.mark.parametrize("userid", ["", "1", "ada", str(uuid4())[:-1]])
     def test_what_is_no_id_of_a_user_is_an_error(self, userid):
         request = request_of(None)

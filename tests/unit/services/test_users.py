@@ -211,6 +211,21 @@ class TestAuthenticate:
 
         assert set(outcomes) == {((), ("verify",))}
 
+    def test_the_right_password_of_a_disabled_account_is_as_good_as_none(self, users):
+        disabled = users.add("Bo", "bo@example.com", HASHER.hash(PASSWORD))
+        users.disable(disabled.id)
+        compared = []
+
+        class Hasher(BcryptHasher):
+            def verify(self, password, password_hash):
+                compared.append(password_hash)
+                return super().verify(password, password_hash)
+
+        with pytest.raises(InvalidCredentials):
+            Accounts(users, Hasher(5), PasswordPolicy(8)).authenticate("bo@example.com", PASSWORD)
+
+        assert compared == [None]
+
     def test_a_hash_that_is_none_looks_the_same_too(self, accounts, users, events):
         users.add("Ada", EMAIL, "!")
         events.clear()
