@@ -61,6 +61,14 @@ class InMemoryUserRepository:
                 return account
         return None
 
+    def credentials_of(self, user_id: UUID) -> Credentials | None:
+        return self._accounts.get(user_id)
+
+    def confirm(self, credentials: Credentials) -> bool:
+        found = self._accounts.get(credentials.user.id)
+        is_same = found is not None and found.password_hash == credentials.password_hash
+        return found is not None and is_same and found.user.is_active
+
     def rename(self, user_id: UUID, name: str) -> User:
         if user_id not in self._accounts:
             raise UserNotFound
@@ -78,8 +86,7 @@ class InMemoryUserRepository:
         return self._alter(user_id, status=Status.DISABLED)
 
     def delete(self, user_id: UUID) -> None:
-        """Likewise."""
-        del self._accounts[user_id]
+        self._accounts.pop(user_id, None)
 
     def _alter(self, user_id: UUID, **changes: Any) -> User:
         account = self._accounts[user_id]
@@ -147,6 +154,11 @@ class InMemorySessionStore:
             if row.token_hash in token_hashes and not self._is_idle(row)
         ]
         return self._to_record(max(found, key=lambda row: row.expires_at)) if found else None
+
+    def refresh(self, session_id: UUID) -> SessionRecord | None:
+        self.calls.append("refresh")
+        found = [row for row in self._live_rows() if row.id == session_id]
+        return self._to_record(found[0]) if found else None
 
     def touch(self, record: SessionRecord) -> None:
         self.calls.append("touch")

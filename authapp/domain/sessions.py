@@ -92,6 +92,10 @@ class SessionStore(Protocol):
         `lock`, held until the transaction ends."""
         ...
 
+    def refresh(self, session_id: UUID) -> SessionRecord | None:
+        """The live session with this id, as the transaction sees it."""
+        ...
+
     def touch(self, record: SessionRecord) -> None:
         """Writes down that the session is in use, at most once an interval, now or with the
         commit."""

@@ -73,7 +73,13 @@ class SessionQueries:
             table.c.last_seen_at > func.now() - literal(settings.idle_timeout),
         )
         self._expires_at = func.now() + literal(settings.lifetime)
-        self.load = self._load(settings)
+        live = self._live(settings)
+        self.load = (
+            live.where(table.c.token_hash.in_(bindparam("token_hashes", expanding=True)))
+            .order_by(table.c.expires_at.desc())
+            .limit(1)
+        )
+        self.refresh = live.where(table.c.id == bindparam("session_id"))
         # Weaker than FOR UPDATE, so that rows that refer to the session can be inserted meanwhile.
         self.load_and_lock = self.load.with_for_update(of=table, key_share=True)
         self.touch = self._touch(settings)
@@ -81,7 +87,7 @@ class SessionQueries:
             table.c.id == bindparam("session_id"), table.c.expires_at > func.now()
         )
 
-    def _load(self, settings: SessionSettings) -> Select[Any]:
+    def _live(self, settings: SessionSettings) -> Select[Any]:
         t, owner = self.table.c, self.owner
         touch_due = t.last_seen_at <= func.now() - literal(settings.touch_interval)
         # The data come as text: most requests need only the owner, and never parse them.
@@ -99,13 +105,7 @@ class SessionQueries:
         if owner is not None:
             columns += owner.columns
             tables = self.table.outerjoin(owner.table, owner.key == t.user_id)
-        return (
-            select(*columns)
-            .select_from(tables)
-            .where(t.token_hash.in_(bindparam("token_hashes", expanding=True)), *self.is_live)
-            .order_by(t.expires_at.desc())
-            .limit(1)
-        )
+        return select(*columns).select_from(tables).where(*self.is_live)
 
     def _touch(self, settings: SessionSettings) -> Update:
         t = self.table.c
@@ -219,8 +219,15 @@ class SqlSessionStore:
         run = self._connections.inside if lock else self._connections.beside
         statement = self._queries.load_and_lock if lock else self._queries.load
         parameters = {"token_hashes": token_hashes}
-        row = run(lambda c: c.execute(statement, parameters).one_or_none())
-        return self._to_record(tuple(row)) if row is not None else None
+        return self._to_record(run(lambda c: c.execute(statement, parameters).one_or_none()))
+
+    def refresh(self, session_id: UUID) -> SessionRecord | None:
+        of_session = {"session_id": session_id}
+        return self._to_record(
+            self._connections.inside(
+                lambda c: c.execute(self._queries.refresh, of_session).one_or_none()
+            )
+        )
 
     def touch(self, record: SessionRecord) -> None:
         of_session = {"session_id": record.id}
@@ -277,7 +284,9 @@ class SqlSessionStore:
         table_name = self._queries.table.name
         return isinstance(error, ForeignKeyViolation) and error.diag.table_name == table_name
 
-    def _to_record(self, row: tuple[Any, ...]) -> SessionRecord | None:
+    def _to_record(self, row: Sequence[Any] | None) -> SessionRecord | None:
+        if row is None:
+            return None
         session_id, token_hash, user_id, data, *rest = row
         persistent, created_at, expires_at, touch_due, *of_owner = rest
         if not data.startswith("{"):

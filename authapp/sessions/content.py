@@ -45,6 +45,15 @@ class Content:
         except (ValueError, RecursionError):
             raise UnreadableContent from None
 
+    def as_stored(self, record: SessionRecord) -> "Content":
+        """What is stored by now, others' changes too; in the same objects where they say the same,
+        since the view may hold some of them."""
+        stored, mine = Content.of(record), self.encoded()
+        for key, text in stored.encoded().items():
+            if mine.get(key) == text:
+                stored.values[key] = self.values[key]
+        return stored
+
     def encoded(self) -> dict[str, str]:
         """The values as JSON texts; raises `codec.Unserializable`, which names the key."""
         return {key: codec.dumps(value, _name(key)) for key, value in self.values.items()}

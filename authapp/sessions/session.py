@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+from pyramid.httpexceptions import HTTPRedirection
 from pyramid.interfaces import IRequest, ISession
 from pyramid.response import Response
 from transaction.interfaces import NoTransaction, TransientError
@@ -104,7 +106,9 @@ class Session(MutableMapping[str, Any]):
         self._committed = False
         self._flushed = False  # The request's transaction has written the row, and locks it.
         self._flushed_ticket: Ticket | None = None
-        self._is_late = False
+        self._is_over = False  # It ended some other way: what else is changed is dropped.
+        self._is_late = False  # It came with a token that another has replaced.
+        self._changed_by_exception_view = False
         self._news = News()
 
     # What the session is.
@@ -208,22 +212,22 @@ class Session(MutableMapping[str, Any]):
         self._next_user_id = self._next_persistent = None
         self._news.if_committed = self._flushed_ticket
 
-    def flush(self) -> UUID:
+    def flush(self) -> UUID | None:
         """Writes what has changed so far into the request's transaction, and returns the id.
 
         For rows of the application's own that refer to the session, such as a cart's: even a
         session without content is stored then. It is all rolled back or committed together.
-        Raises `SessionConflict` when another request has changed the same keys.
+        Returns None where nothing can be kept any more, since the session has ended while the
+        request was under way. Raises `SessionConflict` when another request has changed the same
+        keys.
         """
         self._enlist()
         if self._load() is None or self._has_changes():
-            self._write(even_if_empty=True)
+            self._settle(self._write_or_lock(even_if_empty=True))
             self._flushed = True
-            self._flushed_ticket = self._next_ticket or self._flushed_ticket
-            self._settle(lock=True)
-        if self._record is None:
-            raise SessionConflict("the session ended while a request was under way")
-        return self._record.id
+            self._flushed_ticket = self._news.if_committed
+            self._lock = True  # What is read from now on must be what this transaction has written.
+        return self._record.id if self._record else None
 
     def save_now(self) -> None:
         """Writes what has changed so far at once, in a transaction of its own.
@@ -243,11 +247,11 @@ class Session(MutableMapping[str, Any]):
             raise SessionConflict("save_now() in a request that holds the session's lock")
         store, self._store = self._store, self._store.apart()
         try:
-            self._write()
+            self._settle(self._write())
         finally:
             self._store = store
         self._news.anyway = self._news.if_committed or self._news.anyway
-        self._settle(lock=False)
+        self._news.if_committed = None
 
     def changed(self) -> None:
         """Does nothing: changes are found by comparison, also those deep inside of values."""
@@ -386,7 +390,7 @@ class Session(MutableMapping[str, Any]):
         # A value that is handed out may be changed in place, which only a comparison at the time
         # of the commit can tell.
         if values and not self._enlisted and self.writable:
-            self._enlist()
+            self._join()
         return values
 
     def _read_content(self) -> Content:
@@ -419,8 +423,12 @@ class Session(MutableMapping[str, Any]):
         """Makes the coming commit write the session; raises `SessionNotWritable` without one."""
         if not self.writable:
             raise SessionNotWritable(self._why_not_writable())
-        if self._enlisted:
-            return
+        if _exception(self._request) is not None:
+            self._changed_by_exception_view = True
+        if not self._enlisted:
+            self._join()
+
+    def _join(self) -> None:
         transaction = self._request.tm.get()
         transaction.addBeforeCommitHook(self._save)
         transaction.addAfterCommitHook(self._note_commit)
@@ -439,29 +447,37 @@ class Session(MutableMapping[str, Any]):
 
     def _save(self) -> None:
         self._saved = True
+        self._write_or_lock()
+
+    def _write_or_lock(self, *, even_if_empty: bool = False) -> UUID | None:
+        """Writes; where that fails, the next run of the request loads with the row's lock."""
         try:
-            self._write()
+            return self._write(even_if_empty=even_if_empty)
         except TransientError:
             self._request.environ[LOCK_SESSION] = True
             raise
 
-    def _write(self, *, even_if_empty: bool = False) -> None:
+    def _write(self, *, even_if_empty: bool = False) -> UUID | None:
+        """Returns the id of the row that there is now, if there is one."""
         if self._ended_record is not None:
             self._delete(self._ended_record)
         try:
             if self._record is not None:
-                self._update(self._record)
-            elif self._has_values() or self._next_user_id is not None or even_if_empty:
-                self._insert()
+                return self._update(self._record)
+            if self._next_user_id is not None:
+                return self._insert()
+            if not self._is_over and (self._has_values() or even_if_empty):
+                return self._insert()
         except OwnerGone:
             # Run again, the request will find that there is no such user.
             raise SessionConflict("a user was deleted while being signed in") from None
+        return None
 
     def _has_changes(self) -> bool:
         if self._ended_record is not None:
             return True
         if self._record is None:
-            return self._has_values() or self._next_user_id is not None
+            return self._next_user_id is not None or (self._has_values() and not self._is_over)
         return bool(self._change().after or self._rotation(self._record))
 
     def _has_values(self) -> bool:
@@ -470,28 +486,30 @@ class Session(MutableMapping[str, Any]):
     def _change(self) -> DataChange:
         return self._content.change(self._max_size) if self._content else DataChange()
 
-    def _settle(self, *, lock: bool) -> None:
+    def _settle(self, session_id: UUID | None) -> None:
         """Makes what has been written the state from which further changes are told."""
-        if self._next_ticket is not None:
-            self._held_tickets = (self._next_ticket,)
-        elif self._ended_record is not None:
-            self._held_tickets = ()
-        content = self._content
+        ticket, record, content = self._next_ticket, self._record, self._content
+        news = self._news.if_committed
         self.reload()
-        self._lock |= lock
-        record = self._load()
-        if record is None:
-            self._content = Content()
-        elif content is not None:
-            # The values stay the same objects: the view may hold some of them.
-            self._content = Content.of(record)
-            self._content.values = content.values
+        self._loaded = True
+        self._news.if_committed = news
+        stored = self._store.refresh(session_id) if session_id is not None else None
+        if stored is None:
+            self._held_tickets, self._ticket, self._content = (), None, Content()
+            return
+        if ticket is not None:
+            self._held_tickets, self._ticket = (ticket,), ticket
+        elif record is not None:
+            # Should the token be another by now, then not by this request's doing: it stays late.
+            stored = replace(stored, token_hash=record.token_hash)
+        self._record = stored
+        self._content = content.as_stored(stored) if content is not None else None
 
     def _delete(self, record: SessionRecord) -> None:
         if self._store.delete(record) is Outcome.CONFLICT:
             raise SessionConflict(f"session {record.id} is locked by another request")
 
-    def _insert(self) -> None:
+    def _insert(self) -> UUID:
         # A visitor's own token becomes the row's, so that forms that are open stay valid.
         ticket = self._next_ticket or self._ticket or Ticket.new(stored=True)
         self._next_ticket = self._news.if_committed = Ticket(ticket.token, stored=True)
@@ -507,25 +525,29 @@ class Session(MutableMapping[str, Any]):
         )
         if not self._store.insert(session):
             raise SessionConflict("another request of the same visitor has stored the session")
+        return session.id
 
-    def _update(self, record: SessionRecord) -> None:
+    def _update(self, record: SessionRecord) -> UUID | None:
         change, rotation = self._change(), self._rotation(record)
         if not change.after and rotation is None:
-            return
+            return record.id
         outcome = self._store.update(record, change, rotation)
         if outcome is Outcome.CONFLICT:
             raise SessionConflict(f"session {record.id} was changed by another request")
         if outcome is Outcome.WRITTEN:
-            return
+            return record.id
         log.info("session %s %s while a request was under way", record.id, outcome.value)
         if self._next_user_id is not None:
             # What was kept for the visitor is gone, yet the sign-in stands: in a session anew.
             self._record, self._content = None, Content()
-            self._insert()
+            return self._insert()
+        self._is_over = True
+        self._next_ticket = self._news.if_committed = None
+        if outcome is Outcome.ENDED:
+            self._news.anyway = CLEAR
         else:
-            self._next_ticket = self._news.if_committed = None
-            if outcome is Outcome.ENDED:
-                self._news.anyway = CLEAR
+            self._is_late = True  # The browser has a newer cookie.
+        return None
 
     def _rotation(self, record: SessionRecord) -> Rotation | None:
         if self._next_ticket is None or not self._next_ticket.stored:
@@ -560,13 +582,14 @@ class Session(MutableMapping[str, Any]):
         """Refuses to send a person on as if all had been well.
 
         pyramid_tm rolls back what a raised response or any other exception leaves behind. For an
-        error that is meant; for a redirect, say after a sign-in, or from an exception view that
-        flashes "Please sign in", it is a mistake that would go unnoticed.
+        error that is meant; for a redirect, say after a sign-in, or for an exception view that
+        flashes "Please sign in" and redirects, it is a mistake that would go unnoticed.
         """
-        error = getattr(request, "exception", None)
-        is_redirect = 300 <= response.status_code < 400
-        if error is None or not is_redirect or not self._enlisted or self._saved:
+        error = _exception(request)
+        if error is None or self._saved or not 300 <= response.status_code < 400:
             return
+        if not isinstance(error, HTTPRedirection) and not self._changed_by_exception_view:
+            return  # The view has raised an error, so it meant to discard what it had changed.
         if self._flushed or self._has_changes():
             message = (
                 f"the session was changed, but {type(error).__name__} was raised, which rolls the "
@@ -575,6 +598,12 @@ class Session(MutableMapping[str, Any]):
             )
             log.error(message)
             raise SessionLost(message)
+
+
+def _exception(request: IRequest) -> BaseException | None:
+    """What an exception view is answering, or has answered."""
+    error: BaseException | None = getattr(request, "exception", None)
+    return error
 
 
 def _abort_unfinished(request: IRequest) -> None:

@@ -702,6 +702,143 @@ class TestSignIn:
         assert count(db) == 1
 
 
+def flush(request):
+    request.session.flush()
+
+
+def save_now(request):
+    request.session.save_now()
+
+
+def set_c(request):
+    request.session["c"] = 3
+
+
+MEANWHILE = {
+    "another key": (put_b, {"a": 1, "b": 2, "c": 3}),
+    "an old key": (lambda request: request.session.update(a=5), {"a": 5, "c": 3}),
+    "a message": (lambda request: request.session.flash("m"), {"a": 1, "_f_": ["m"], "c": 3}),
+    "nothing left": (lambda request: request.session.clear(), {"c": 3}),
+    "a new token": (rotate, {"a": 1, "c": 3}),
+}
+
+
+@pytest.mark.parametrize("write", [flush, save_now])
+class TestWritingEarly:
+    """What `flush` and `save_now` write is held to the same rules as what the commit writes."""
+
+    @pytest.mark.parametrize("other", MEANWHILE)
+    @pytest.mark.parametrize("then", [None, "more"])
+    def test_what_others_have_committed_meanwhile_is_kept(self, browser, write, other, then):
+        change, expected = MEANWHILE[other]
+        start(browser)
+        tab, pause = browser.copy(), Pause()
+
+        def slow(request):
+            dict(request.session)
+            pause(request)
+            set_c(request)
+            write(request)
+            seen = dict(request.session)
+            if then is not None:
+                request.session[then] = 1
+            return seen
+
+        answer = pause.during(tab, slow, lambda: browser.run(change))
+
+        assert answer.status == 200
+        assert answer.value == expected
+        assert content(browser) == expected | ({then: 1} if then else {})
+
+    def test_keys_of_parallel_requests_merge(self, browser, write):
+        start(browser)
+        meet = Meeting(PARALLEL)
+
+        def set_key(number):
+            def view(request):
+                dict(request.session)
+                meet(request)
+                request.session[f"key {number}"] = number
+                write(request)
+
+            return view
+
+        answers = browser.at_once([set_key(number) for number in range(PARALLEL)])
+
+        assert statuses(answers) == {200: PARALLEL}
+        assert content(browser) == {"a": 1} | {f"key {n}": n for n in range(PARALLEL)}
+
+    def test_what_the_view_holds_of_a_value_stays_part_of_the_session(self, browser, write):
+        start(browser, basket=[1])
+
+        def view(request):
+            basket = request.session["basket"]
+            basket.append(2)
+            write(request)
+            basket.append(3)
+
+        browser.run(view)
+
+        assert content(browser)["basket"] == [1, 2, 3]
+
+    def test_a_session_that_ended_meanwhile_stays_ended(self, browser, db, write):
+        start(browser)
+        tab, pause = browser.copy(), Pause()
+
+        def slow(request):
+            dict(request.session)
+            pause(request)
+            set_c(request)
+            write(request)
+            request.session["d"] = 4
+            return request.session.id
+
+        answer = pause.during(tab, slow, lambda: browser.run(invalidate))
+
+        assert answer.status == 200
+        assert answer.value is None
+        assert count(db) == 0
+        assert tab.cookies == {}
+
+    def test_a_sign_in_in_another_tab_stands(self, browser, users, write):
+        start(browser)
+        tab, pause = browser.copy(), Pause()
+
+        def slow(request):
+            dict(request.session)
+            pause(request)
+            set_c(request)
+            write(request)
+            get_csrf_token(request)
+            request.session["d"] = 4
+
+        answer = pause.during(
+            tab, slow, lambda: browser.run(lambda request: users.sign_in(request, 0))
+        )
+
+        assert answer.status == 200
+        assert answer.cookies == []
+        assert browser.run(users.current) == 0
+        assert content(browser) == {"a": 1}
+
+
+class TestFlushing:
+    def test_no_increment_is_lost(self, browser):
+        start(browser, n=0)
+        meet = Meeting(PARALLEL)
+
+        def increment(request):
+            n = request.session["n"]
+            meet(request)
+            request.session["n"] = n + 1
+            request.session.flush()
+
+        answers = browser.at_once([increment] * PARALLEL)
+
+        assert statuses(answers) == {200: PARALLEL}
+        assert content(browser)["n"] == PARALLEL
+
+
 class TestConnections:
     def test_a_request_never_needs_two(self, db, database_url):
         """Else as many requests as the pool has connections could wait for each other for ever."""

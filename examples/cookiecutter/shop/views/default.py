@@ -22,8 +22,9 @@ def add(request: Request) -> Response:
         raise HTTPBadRequest("there is no such product")
     # Stores the session, be it new, so that there is a row for the cart's rows to refer to.
     session_id = request.session.flush()
-    add_to_cart(request.dbsession, session_id, product)
-    request.session.flash(f"Added {product}")
+    if session_id is not None:  # As it is when the session was signed out in another tab just now.
+        add_to_cart(request.dbsession, session_id, product)
+        request.session.flash(f"Added {product}")
     return HTTPSeeOther(request.route_url("home"))
 
 
