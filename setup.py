@@ -24,6 +24,7 @@ requires = [
     "pyramid-retry>=2.1.1,<3",
     "pyramid-tm>=2.6,<3",
     "transaction>=5,<6",
+    "ua-parser>=1.0,<2",
     "waitress>=3.0.2,<4",
     "zope.interface>=7,<9",
     "zope.sqlalchemy>=4.1,<5",

@@ -20,6 +20,7 @@ MINIMUM_SECRET_LENGTH = 32
 MINIMUM_DISTINCT_CHARACTERS = 10
 _PLACEHOLDER_WORDS = re.compile(
     r"change.?(me|this|it)|place.?holder|replace|your.?secret|insecure|example|development|itsaseekreet"
+    r"|\btodo\b|random.characters|<.+>"
 )
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -143,7 +144,10 @@ def read_database_url(text: str) -> str:
         return text
     scheme, separator, rest = text.partition("://")
     if separator and rest and scheme in {"postgresql", "postgresql+psycopg2", "postgres"}:
-        return f"postgresql://{rest}"
+        authority = rest.partition("/")[0].rpartition("@")[2]
+        ports = (port for host in authority.split(",") for port in [host.rpartition("]")[2]])
+        if all(re.fullmatch(r"[^:]*(:\d*)?", port) for port in ports):
+            return f"postgresql://{rest}"
     raise ValueError("postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE, or embedded:PATH")
 
 
@@ -441,7 +445,9 @@ def check_cookie(session: SessionSettings) -> Problems:
 
 def is_placeholder(secret: str) -> bool:
     """Whether a secret was plainly typed or copied rather than made by a random generator."""
+    repeats_itself = secret in (secret + secret)[1:-1]
     return (
-        len(set(secret)) < MINIMUM_DISTINCT_CHARACTERS
+        repeats_itself
+        or len(set(secret)) < MINIMUM_DISTINCT_CHARACTERS
         or _PLACEHOLDER_WORDS.search(secret.casefold()) is not None
     )

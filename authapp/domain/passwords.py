@@ -35,9 +35,11 @@ class PasswordHasher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """`min_length` counts characters (code points), not bytes."""
+    """`min_length` counts characters (code points), not bytes; `site_words` are the names of this
+    very site, which are guessed early (ASVS 5.0 6.1.2)."""
 
     min_length: int
+    site_words: Sequence[str] = ()
 
     def problems(self, password: str, *, name: str, email: str) -> Sequence[Problem]:
         """What is wrong with `password` as the new password of the account named."""
@@ -48,7 +50,9 @@ class PasswordPolicy:
             yield Problem("too_short", {"minimum": self.min_length})
         elif password.casefold() in common_passwords():
             yield Problem("common_password")
-        elif _is_own_word(password, name, email):
+        elif _is_one_of(self.site_words, password):
+            yield Problem("site_word")
+        elif _is_one_of((name, email, email.partition("@")[0]), password):
             yield Problem("own_word")
 
 
@@ -72,11 +76,10 @@ def common_passwords() -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _is_own_word(password: str, name: str, email: str) -> bool:
-    """Whether the password is the name or the address with, at most, digits and signs around it."""
-    own = {name, email, email.partition("@")[0]}
-    own_words = {_bare(word) for word in own} | {word.casefold() for word in own}
-    return password.casefold() in own_words or _bare(password) in own_words - {""}
+def _is_one_of(words: Sequence[str], password: str) -> bool:
+    """Whether the password is one of the words with, at most, digits and signs around it."""
+    known = {_bare(word) for word in words} | {word.casefold() for word in words}
+    return password.casefold() in known or _bare(password) in known - {""}
 
 
 def _bare(text: str) -> str:

@@ -18,6 +18,10 @@ class OwnerGone(Exception):
     """The user whom a session was to be written for has been deleted in the meantime."""
 
 
+class SessionNotFound(Exception):
+    """The user has no such session: it has ended, or is somebody else's, or there never was one."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
     """A live session as it was when it was loaded. `data` is the text of a JSON object."""
@@ -156,8 +160,9 @@ class SessionDirectory(Protocol):
 
     def count(self) -> SessionCounts: ...
 
-    def revoke(self, session_id: UUID) -> bool:
-        """Ends a session, and says whether there was one to end."""
+    def revoke(self, session_id: UUID, *, of_user: Any = None) -> bool:
+        """Ends a session, with `of_user` only if it is that user's, also when it changes hands at
+        this very moment; and says whether there was one to end."""
         ...
 
     def revoke_of_user(self, user_id: Any, *, keep: UUID | None = None) -> int:

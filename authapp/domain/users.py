@@ -84,12 +84,23 @@ class UserRepository(Protocol):
 
     def credentials(self, email: str) -> Credentials | None: ...
 
+    def credentials_of(self, user_id: UUID) -> Credentials | None: ...
+
+    def confirm(self, credentials: Credentials) -> bool:
+        """Whether the account is active and still has this hash; if so, it is held as it is until
+        the transaction ends."""
+        ...
+
     def rename(self, user_id: UUID, name: str) -> User:
         """Raises `UserNotFound`."""
         ...
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Swaps the hash if it still is `old`, and says whether it was."""
+        ...
+
+    def delete(self, user_id: UUID) -> None:
+        """Deletes the user and all that belongs to them."""
         ...
 
 

@@ -337,8 +337,12 @@ class SqlSessionDirectory:
         ).select_from(self._table)
         return SessionCounts(*self._run(lambda c: c.execute(statement).one()))
 
-    def revoke(self, session_id: UUID) -> bool:
-        statement = delete(self._table).where(self._table.c.id == session_id)
+    def revoke(self, session_id: UUID, *, of_user: Any = None) -> bool:
+        t = self._table.c
+        statement = delete(self._table).where(t.id == session_id)
+        if of_user is not None:
+            # Not looked up before: another request may be making the session another user's.
+            statement = statement.where(t.user_id == of_user)
         return self._run(lambda c: c.execute(statement)).rowcount == 1
 
     def revoke_of_user(self, user_id: Any, *, keep: UUID | None = None) -> int:

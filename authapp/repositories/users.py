@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as DbSession
 
@@ -55,9 +55,23 @@ class SqlUserRepository:
         return self._user_where(_has_email(email))
 
     def credentials(self, email: str) -> Credentials | None:
-        statement = select(*USER_COLUMNS, UserRow.password_hash).where(_has_email(email))
-        row = self._dbsession.execute(statement).one_or_none()
-        return Credentials(to_user(row), row.password_hash) if row else None
+        return self._credentials_where(_has_email(email))
+
+    def credentials_of(self, user_id: UUID) -> Credentials | None:
+        return self._credentials_where(UserRow.id == user_id)
+
+    def confirm(self, credentials: Credentials) -> bool:
+        # Two may sign in at once, but whoever changes the password waits for both, or they for it.
+        statement = (
+            select(UserRow.id)
+            .where(
+                UserRow.id == credentials.user.id,
+                UserRow.password_hash == credentials.password_hash,
+                UserRow.status == Status.ACTIVE,
+            )
+            .with_for_update(read=True)
+        )
+        return self._dbsession.execute(statement).one_or_none() is not None
 
     def rename(self, user_id: UUID, name: str) -> User:
         statement = (
@@ -81,6 +95,19 @@ class SqlUserRepository:
             .execution_options(synchronize_session=False)
         )
         return self._dbsession.execute(statement).one_or_none() is not None
+
+    def delete(self, user_id: UUID) -> None:
+        statement = (
+            delete(UserRow)
+            .where(UserRow.id == user_id)
+            .execution_options(synchronize_session=False)
+        )
+        self._dbsession.execute(statement)
+
+    def _credentials_where(self, condition: ColumnElement[bool]) -> Credentials | None:
+        statement = select(*USER_COLUMNS, UserRow.password_hash).where(condition)
+        row = self._dbsession.execute(statement).one_or_none()
+        return Credentials(to_user(row), row.password_hash) if row else None
 
     def _user_where(self, condition: ColumnElement[bool]) -> User | None:
         row = self._dbsession.execute(select(*USER_COLUMNS).where(condition)).one_or_none()

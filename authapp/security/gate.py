@@ -58,7 +58,7 @@ def gate_tween_factory(handler: Handler, registry: Registry) -> Handler:
 
 def is_json(request: IRequest) -> bool:
     """Whether the body is JSON, by its Content-Type, parameters aside."""
-    return bool(request.content_type.strip() == "application/json")
+    return bool(request.content_type.strip().lower() == "application/json")
 
 
 def needs_csrf_token(request: IRequest) -> bool:
@@ -72,7 +72,7 @@ def is_from_elsewhere(request: IRequest, site_url: str) -> bool:
     Either header can say so, Fetch Metadata or Origin (OWASP CSRF Prevention Cheat Sheet).
     Programs send neither; what guards the forms of browsers that do not is the token.
     """
-    fetch_site = request.headers.get("Sec-Fetch-Site")
+    fetch_site = request.headers.get("Sec-Fetch-Site", "").lower()
     if fetch_site == "cross-site":
         return True
     origin = request.headers.get("Origin")

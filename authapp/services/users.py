@@ -1,13 +1,21 @@
-"""Signing up, signing in and keeping a profile."""
+"""Signing up, signing in, keeping a profile and a password, and leaving."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from authapp.domain.errors import EmailTaken, InvalidCredentials, InvalidInput, Problem
+from authapp.domain.errors import (
+    EmailTaken,
+    InvalidCredentials,
+    InvalidInput,
+    Problem,
+    UserNotFound,
+)
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy, presented_problems
+from authapp.domain.sessions import SessionDirectory
 from authapp.domain.text import is_storable
 from authapp.domain.users import (
     EMAIL_MAX_LENGTH,
+    Credentials,
     User,
     UserRepository,
     email_problems,
@@ -23,9 +31,14 @@ class Accounts:
     """
 
     def __init__(
-        self, users: UserRepository, hasher: PasswordHasher, policy: PasswordPolicy
+        self,
+        users: UserRepository,
+        sessions: SessionDirectory,
+        hasher: PasswordHasher,
+        policy: PasswordPolicy,
     ) -> None:
         self._users = users
+        self._sessions = sessions
         self._hasher = hasher
         self._policy = policy
 
@@ -51,6 +64,15 @@ class Accounts:
         """
         email = email.strip()
         refuse(email=_presented_email_problems(email), password=tuple(presented_problems(password)))
+        found = self._verified(email, password)
+        if not self._confirmed_or_upgraded(found, password):
+            # Meanwhile the password was changed, or its hash upgraded by another sign-in.
+            found = self._verified(email, password)
+            if not self._users.confirm(found):
+                raise InvalidCredentials
+        return found.user
+
+    def _verified(self, email: str, password: str) -> Credentials:
         found = self._users.credentials(email)
         # The right password would cost less than a wrong one where the hash is of fewer rounds, so
         # that of a disabled account is not compared at all.
@@ -59,16 +81,60 @@ class Accounts:
         known_hash = found.password_hash if found is not None else None
         if not self._hasher.verify(password, known_hash) or found is None:
             raise InvalidCredentials
-        if self._hasher.needs_upgrade(found.password_hash):
-            upgraded = self._hasher.hash(password)
-            self._users.replace_password_hash(found.user.id, found.password_hash, upgraded)
-        return found.user
+        return found
+
+    def _confirmed_or_upgraded(self, found: Credentials, password: str) -> bool:
+        """Either holds the account as it is until the transaction ends. A change of the password
+        ends all sessions; one that was begun with the old password must not slip in behind it."""
+        if not self._hasher.needs_upgrade(found.password_hash):
+            return self._users.confirm(found)
+        upgraded = self._hasher.hash(password)
+        return self._users.replace_password_hash(found.user.id, found.password_hash, upgraded)
 
     def rename(self, user_id: UUID, name: str) -> User:
         """Raises `InvalidInput` and `UserNotFound`."""
         name = name.strip()
         refuse(name=name_problems(name))
         return self._users.rename(user_id, name)
+
+    def change_password(self, user_id: UUID, current: str, new: str, *, keep: UUID | None) -> None:
+        """Sets a new password and ends the user's sessions, but for the one with the id `keep`.
+
+        Raises `InvalidInput` for the fields `current_password` and `new_password`, and
+        `UserNotFound`.
+        """
+        found = self._credentials_of(user_id)
+        problems = self._policy.problems(new, name=found.user.name, email=found.user.email)
+        self._check_current(found, current, new_password=problems)
+        new_hash = self._hasher.hash(new)
+        if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
+            raise _wrong_current_password()  # By now: another browser has just changed it.
+        self._sessions.revoke_of_user(user_id, keep=keep)
+
+    def delete(self, user_id: UUID, current_password: str) -> None:
+        """Deletes the account, and with it all that belongs to it, its sessions too.
+
+        Raises `InvalidInput` for the field `current_password`, and `UserNotFound`.
+        """
+        self._check_current(self._credentials_of(user_id), current_password)
+        self._users.delete(user_id)
+
+    def _credentials_of(self, user_id: UUID) -> Credentials:
+        found = self._users.credentials_of(user_id)
+        if found is None:
+            raise UserNotFound
+        return found
+
+    def _check_current(
+        self, found: Credentials, password: str, **other_problems: Sequence[Problem]
+    ) -> None:
+        refuse(current_password=tuple(presented_problems(password)), **other_problems)
+        if not self._hasher.verify(password, found.password_hash):
+            raise _wrong_current_password()
+
+
+def _wrong_current_password() -> InvalidInput:
+    return InvalidInput({"current_password": [Problem("wrong_password")]})
 
 
 def refuse(**problems: Sequence[Problem]) -> None:

@@ -11,6 +11,8 @@ from authapp.sessions.errors import SessionTooLarge
 
 log = logging.getLogger(__name__)
 
+KEY_SHOWN_LENGTH = 100
+
 
 class UnreadableContent(ValueError):
     """Something else has written the data, and they cannot be parsed at all."""
@@ -81,14 +83,20 @@ def check(key: str, value: Any) -> None:
 
 def check_size(encoded: Mapping[str, str], max_size: int) -> None:
     """Raises `SessionTooLarge` for more than `max_size` bytes."""
-    size = sum(len(key.encode()) + len(text.encode()) for key, text in encoded.items())
+    sizes = {key: len(key.encode()) + len(text.encode()) for key, text in encoded.items()}
+    size = sum(sizes.values())
     if size > max_size:
-        largest = max(encoded, key=lambda key: len(encoded[key]))
+        largest = max(sizes, key=lambda key: sizes[key])
         raise SessionTooLarge(
             f"the session's data takes {size} bytes, and session.max_size is {max_size}; "
-            f"the largest key is {largest!r} with {len(encoded[largest])}"
+            f"the largest key is {shorten(largest)} with {sizes[largest]}"
         )
 
 
+def shorten(key: str) -> str:
+    """A key as a message shows it: a key of a megabyte does not belong into a log."""
+    return repr(key if len(key) <= KEY_SHOWN_LENGTH else key[:KEY_SHOWN_LENGTH] + "…")
+
+
 def _name(key: str) -> str:
-    return f"session[{key!r}]"
+    return f"session[{shorten(key)}]"

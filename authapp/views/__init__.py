@@ -18,6 +18,11 @@ def includeme(config: Configurator) -> None:
     config.add_route("sign_out", "/sign-out")
     config.add_route("account", "/account")
     config.add_route("account_profile", "/account/profile")
+    config.add_route("account_password", "/account/password")
+    config.add_route("account_delete", "/account/delete")
+    config.add_route("account_sessions", "/account/sessions")
+    config.add_route("account_sessions_revoke", "/account/sessions/{id}/revoke")
+    config.add_route("account_sessions_revoke_others", "/account/sessions/revoke-others")
     config.add_route("healthz", "/healthz")
     config.add_route("readyz", "/readyz")
 
@@ -31,4 +36,5 @@ def _add_template_globals(event: Any) -> None:
     if request is not None:
         settings: Settings = request.registry[Settings]
         event.setdefault("site_name", settings.site.name)
+        event.setdefault("password_min_length", settings.password.min_length)
         event.setdefault("registration_enabled", settings.registration.enabled)

@@ -1,7 +1,9 @@
-"""One's own account."""
+"""One's own account: the name, the password, and leaving."""
 
+from pyramid.csrf import get_csrf_token
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
+from pyramid.security import forget
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidInput
@@ -28,3 +30,48 @@ def change_profile(request: IRequest) -> Response:
     if not request.wants_json:
         request.session.flash("Your name has been changed.", "success")
     return done(request, location=request.route_path("account"), body=user_body(user))
+
+
+@view_config(route_name="account_password", request_method="GET", permission="account")
+def show_password(request: IRequest) -> Response:
+    return _own_form(request, "account_password")
+
+
+@view_config(route_name="account_password", request_method="POST", permission="account")
+def change_password(request: IRequest) -> Response:
+    form = Form(request, "current_password", "new_password")
+    session = request.session
+    try:
+        form.check()
+        request.accounts.change_password(
+            request.identity.id, form["current_password"], form["new_password"], keep=session.id
+        )
+    except InvalidInput as error:
+        return refused(request, "account_password", form, error.problems, user=request.identity)
+    session.rotate()
+    if not request.wants_json:
+        session.flash("Your password has been changed. All other sessions have ended.", "success")
+    return done(request, location=request.route_path("account"), status=204)
+
+
+@view_config(route_name="account_delete", request_method="GET", permission="account")
+def show_delete(request: IRequest) -> Response:
+    return _own_form(request, "account_delete")
+
+
+@view_config(route_name="account_delete", request_method="POST", permission="account")
+def delete(request: IRequest) -> Response:
+    form = Form(request, "current_password")
+    try:
+        form.check()
+        request.accounts.delete(request.identity.id, form["current_password"])
+    except InvalidInput as error:
+        return refused(request, "account_delete", form, error.problems, user=request.identity)
+    forget(request)
+    return done(request, location=request.route_path("home"), status=204)
+
+
+def _own_form(request: IRequest, template: str) -> Response:
+    if request.wants_json:
+        return json({"csrf_token": get_csrf_token(request)})
+    return page(request, template, user=request.identity, values={}, errors={})

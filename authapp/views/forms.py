@@ -12,7 +12,9 @@ from authapp.domain.text import is_storable
 from authapp.security.gate import is_json
 
 # What is never shown again, not even to the person who typed it.
-SECRET_FIELDS = frozenset({"password"})
+SECRET_FIELDS = frozenset({"password", "current_password", "new_password"})
+# What JSON says by true and false.
+CHECKBOXES = frozenset({"remember"})
 
 
 class Form:
@@ -26,7 +28,7 @@ class Form:
         for name in names:
             try:
                 self._fields[name] = (
-                    _form_text(request, name) if sent is None else _json_text(sent.get(name))
+                    _form_text(request, name) if sent is None else _json_text(sent, name)
                 )
             except ValueError as error:
                 self._fields[name] = ""
@@ -34,6 +36,10 @@ class Form:
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name]
+
+    def ticked(self, name: str) -> bool:
+        """Whether a checkbox is: a form sends some value or none, JSON sends true or false."""
+        return self._fields[name].lower() not in {"", "0", "false", "no", "off"}
 
     def check(self) -> None:
         """Raises `InvalidInput` for fields that are not text, or not there exactly once."""
@@ -54,7 +60,8 @@ def _json_object(request: IRequest) -> Mapping[str, Any]:
     if not request.body:
         return {}
     try:
-        sent = json.loads(request.body)  # UTF-8, whatever the header says: RFC 8259 section 8.1.
+        # UTF-8, whatever the header says: RFC 8259 section 8.1.
+        sent = json.loads(request.body, object_pairs_hook=_members)
     except (ValueError, RecursionError):
         raise HTTPBadRequest("The body is not JSON.") from None
     if not isinstance(sent, dict):
@@ -62,11 +69,21 @@ def _json_object(request: IRequest) -> Mapping[str, Any]:
     return sent
 
 
-def _json_text(value: Any) -> str:
-    if value is None or value is False:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; ambiguous ones are refused (ASVS 15.3.7), since what checks them on the way here
+    might take another of the values than this does."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name stands in an object twice")
+    return members
+
+
+def _json_text(sent: Mapping[str, Any], name: str) -> str:
+    value = sent.get(name)
+    if value is None:
         return ""
-    if value is True:
-        return "1"
+    if name in CHECKBOXES and isinstance(value, bool):
+        return "1" if value else ""
     if not isinstance(value, str):
         raise ValueError("not_text")
     return value

@@ -14,6 +14,8 @@ PROBLEMS = {
     "bad_email": "This is not an email address. It should look like name@example.com.",
     "email_taken": "There is already an account with this email address.",
     "common_password": "This password is one of those that are guessed first. Use another.",
+    "site_word": "The name of this site is too easy to guess. Use another password.",
+    "wrong_password": "This is not your current password.",
     "own_word": "Your own name or address is too easy to guess. Use another password.",
 }
 INVALID_CREDENTIALS = "Invalid email or password"

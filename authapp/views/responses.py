@@ -21,9 +21,12 @@ def wants_json(request: IRequest) -> bool:
     """Whether to answer in JSON: the body is JSON, or Accept prefers it to HTML."""
     if is_json(request):
         return True
-    accept = request.environ.get("HTTP_ACCEPT", "")
-    if "json" not in accept:
+    accept = request.environ.get("HTTP_ACCEPT", "").lower()
+    if JSON not in accept:
         return False
+    # A program's "application/json, */*" names JSON, and a page only as whatever there is.
+    if HTML not in accept:
+        return bool(request.accept.acceptable_offers([JSON]))
     offers = request.accept.acceptable_offers([HTML, JSON])
     return bool(offers) and offers[0][0] == JSON
 

@@ -36,7 +36,7 @@ def sign_in(request: IRequest) -> Response:
         return refused(request, "sign_in", form, error.problems)
     except InvalidCredentials:
         return _not_recognised(request, form)
-    remember(request, str(user.id), persistent=bool(form["remember"]))
+    remember(request, user.id, persistent=form.ticked("remember"))
     return done(request, location=_next(request, form["next"]), body=user_body(user))
 
 

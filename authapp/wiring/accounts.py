@@ -1,6 +1,7 @@
 """The accounts: settings, transactions, the owner of the sessions, and the use cases."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 from pyramid.interfaces import IRequest
@@ -15,6 +16,7 @@ from authapp.repositories.health import SqlReadiness
 from authapp.repositories.schema import UserRow
 from authapp.repositories.users import USER_COLUMNS, SqlUserRepository, to_user
 from authapp.security.passwords import BcryptHasher
+from authapp.services.sessions import OwnSessions
 from authapp.services.users import Accounts
 from authapp.settings import Settings, expand
 from authapp.views import STATIC_PREFIX
@@ -45,15 +47,19 @@ def needs_transaction(request: IRequest) -> bool:
 
 
 def include_accounts(config: Configurator) -> None:
-    """The user as the owner of a session, both loaded by the same SELECT; `request.accounts`, the
-    use cases; and `request.readiness`, for the health check."""
+    """The user as the owner of a session, both loaded by the same SELECT; `request.accounts`
+    and `request.own_sessions`, the use cases; and `request.readiness`, for the health check."""
     settings: Settings = config.registry[Settings]
     hasher = BcryptHasher(settings.password.bcrypt_rounds, settings.password.pepper)
-    policy = PasswordPolicy(settings.password.min_length)
+    host = urlsplit(settings.site.url).hostname or ""
+    policy = PasswordPolicy(settings.password.min_length, (settings.site.name, host))
     engine: Engine = config.registry[ENGINE]
 
     def accounts(request: Any) -> Accounts:
-        return Accounts(SqlUserRepository(request.dbsession), hasher, policy)
+        return Accounts(SqlUserRepository(request.dbsession), request.sessions, hasher, policy)
+
+    def own_sessions(request: Any) -> OwnSessions:
+        return OwnSessions(request.sessions)
 
     def readiness(request: Any) -> Readiness:
         return SqlReadiness(engine)
@@ -62,6 +68,7 @@ def include_accounts(config: Configurator) -> None:
         table=UserRow.__table__, key=UserRow.id, columns=USER_COLUMNS, build=to_user
     )
     config.add_request_method(accounts, reify=True)
+    config.add_request_method(own_sessions, reify=True)
     config.add_request_method(readiness, reify=True)
 
 

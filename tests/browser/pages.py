@@ -4,7 +4,22 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
-from tests.browser.support import fill_in, have_account, send, sign_in, sign_up
+from tests.browser.support import (
+    PASSWORD,
+    fill_in,
+    have_account,
+    send,
+    sign_in,
+    sign_in_elsewhere,
+    sign_up,
+)
+
+USER_AGENTS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Mobile Safari/604.1",
+    f"curl/{'9' * 500}",
+    "nonsense",
+)
 
 
 def home(page: Page) -> None:
@@ -56,6 +71,50 @@ def account_long(page: Page) -> None:
     page.goto("/account")
 
 
+def password_empty(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/password")
+
+
+def password_errors(page: Page) -> None:
+    password_empty(page)
+    fill_in(page, current_password="not the one", new_password="short")
+    send(page, "Change password")
+
+
+def password_changed(page: Page) -> None:
+    password_empty(page)
+    fill_in(page, current_password=PASSWORD, new_password="quite another password")
+    send(page, "Change password")
+
+
+def delete_empty(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/delete")
+
+
+def delete_errors(page: Page) -> None:
+    delete_empty(page)
+    send(page, "Delete my account")
+
+
+def sessions_alone(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/sessions")
+
+
+def sessions_others(page: Page) -> None:
+    sessions_alone(page)
+    for user_agent in USER_AGENTS:
+        sign_in_elsewhere(page, user_agent)
+    page.reload()
+
+
+def sessions_ended(page: Page) -> None:
+    sessions_others(page)
+    send(page, "Sign out all other sessions")
+
+
 def error_400(page: Page) -> None:
     page.goto("/sign-up")
     page.context.clear_cookies()
@@ -83,6 +142,14 @@ PAGES: dict[str, Callable[[Page], None]] = {
         account_saved,
         account_errors,
         account_long,
+        password_empty,
+        password_errors,
+        password_changed,
+        delete_empty,
+        delete_errors,
+        sessions_alone,
+        sessions_others,
+        sessions_ended,
         error_400,
         error_404,
         error_405,

@@ -1,5 +1,6 @@
 """The server as a process of its own, a watch over the browser, and what a person does in it."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, WebError
 
@@ -147,6 +148,17 @@ def sign_in(
     send(page, "Sign in")
 
 
+def sign_in_elsewhere(page: Page, user_agent: str, email: str = EMAIL) -> None:
+    """Signs the person in with another browser, which is only said to be one."""
+    request = urllib.request.Request(
+        urljoin(page.url, "/sign-in"),
+        data=json.dumps({"email": email, "password": PASSWORD}).encode(),
+        headers={"Content-Type": "application/json", "User-Agent": user_agent},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.status == 200
+
+
 def sign_out(page: Page) -> None:
     send(page, "Sign out")
 
@@ -154,7 +166,7 @@ def sign_out(page: Page) -> None:
 def fill_in(page: Page, **fields: str) -> None:
     """Fills in the fields that have these labels, capital letters aside."""
     for label, text in fields.items():
-        field(page, label.capitalize()).fill(text)
+        field(page, label.replace("_", " ").capitalize()).fill(text)
 
 
 def field(page: Page, label: str) -> Locator:

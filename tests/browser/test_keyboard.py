@@ -57,7 +57,9 @@ def test_first_stop_skips_the_navigation(page):
     expect(field(page, "Name")).to_be_focused()
 
 
-@pytest.mark.parametrize("name", ["home", "sign-up-errors", "sign-in-empty", "account"])
+@pytest.mark.parametrize(
+    "name", ["home", "sign-up-errors", "sign-in-empty", "account", "sessions-others"]
+)
 def test_every_stop_can_be_seen(page, name):
     PAGES[name](page)
     page.evaluate("document.activeElement.blur()")

@@ -69,7 +69,7 @@ def tabs(page):
 def test_another_tab_notices_the_sign_out_at_the_next_click(tabs):
     one, other = tabs
     sign_out(one)
-    follow(other.get_by_role("link", name="Account"))
+    follow(other.get_by_role("link", name="Account", exact=True))
     assert path_of(other) == "/sign-in?next=%2Faccount"
 
 

@@ -157,6 +157,40 @@ class TestUserRepository:
     def test_nobody_has_a_password_hash_to_replace(self, users: UserRepository):
         assert users.replace_password_hash(uuid4(), HASH, OTHER_HASH) is False
 
+    def test_credentials_are_found_by_id_too(self, users: UserRepository):
+        user = users.add("Ada", "ada@example.com", "a hash")
+
+        assert users.credentials_of(user.id) == users.credentials("ada@example.com")
+        assert users.credentials_of(uuid4()) is None
+
+    def test_credentials_that_still_are_what_they_were_are_confirmed(self, users: UserRepository):
+        users.add("Ada", "ada@example.com", "a hash")
+        credentials = users.credentials("ada@example.com")
+        assert credentials is not None
+
+        assert users.confirm(credentials)
+        users.replace_password_hash(credentials.user.id, "a hash", "another")
+        assert not users.confirm(credentials)
+
+    def test_nobody_is_confirmed(self, users: UserRepository):
+        users.add("Ada", "ada@example.com", "a hash")
+        credentials = users.credentials("ada@example.com")
+        assert credentials is not None
+
+        users.delete(credentials.user.id)
+
+        assert not users.confirm(credentials)
+
+    def test_a_user_is_deleted_and_no_other(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", "a hash")
+        bo = users.add("Bo", "bo@example.com", "a hash")
+
+        users.delete(ada.id)
+        users.delete(ada.id)
+
+        assert users.by_id(ada.id) is None
+        assert users.by_id(bo.id) == bo
+
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_of_two_who_want_an_address_at_once_the_second_has_it_only_if_the_first_gives_up(

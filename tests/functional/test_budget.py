@@ -25,7 +25,16 @@ from tests.functional.support import (
     with_cookie,
 )
 
-PAGES = ["/", "/sign-in", "/sign-up", "/account", "/nowhere", "/sign-out", "/healthz"]
+PAGES = [
+    "/",
+    "/sign-in",
+    "/sign-up",
+    "/account",
+    "/account/sessions",
+    "/nowhere",
+    "/sign-out",
+    "/healthz",
+]
 STATIC = ["/static/authapp/site.css", "/static/authapp/site.js", "/static/authapp/nothing"]
 
 

@@ -24,6 +24,7 @@ FORMS = {
     "/sign-up": {"name": "Bob", "email": "bob@example.com", "password": PASSWORD},
     "/sign-in": {"email": EMAIL, "password": PASSWORD},
     "/account/profile": {"name": "New"},
+    "/account/sessions/revoke-others": {},
     "/sign-out": {},
 }
 ELSEWHERE = [

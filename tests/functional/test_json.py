@@ -42,6 +42,8 @@ def sender(app):
         b'"name"',
         b"7",
         b"null",
+        b'{"name": "a", "name": "b"}',
+        b'{"other": {"x": 1, "x": 1}}',
         b"true",
         b"\xff\xfe",
         b'{"name": "\xff"}',
@@ -62,7 +64,7 @@ def test_body_that_is_no_json_object_is_a_bad_request(sender, db, body):
     assert count(db, "users") == 1
 
 
-@pytest.mark.parametrize("value", [7, 1.5, [], ["Ada"], {}, {"a": 1}, 10**400])
+@pytest.mark.parametrize("value", [7, 1.5, True, False, [], ["Ada"], {}, {"a": 1}, 10**400])
 def test_field_must_be_text(sender, value):
     fields = FIELDS | {"name": value, "email": value}
 
@@ -116,6 +118,37 @@ def test_charset_that_is_not_utf_8_is_no_error_of_ours(sender, charset):
     answer = sender("/account/profile", b'{"name": "New"}', content_type, status="*")
 
     assert answer.status_int in {200, 400}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json, text/plain, */*",  # What axios sends.
+        "application/json, */*;q=0.8",
+        "APPLICATION/JSON",
+        "application/json;q=0.1",
+        "application/json, text/html;q=0.9",
+    ],
+)
+def test_program_may_name_other_types_as_well(app, accept):
+    answer = app.get("/account", headers={"Accept": accept}, status=401)
+
+    assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "*/*",
+        "",
+        "text/html, application/json",
+        "application/json;q=0, */*",
+        "application/jsonp",
+    ],
+)
+def test_browser_gets_pages(app, accept):
+    app.get("/account", headers={"Accept": accept}, status=303)
 
 
 def test_non_ascii_text_is_kept(sender):

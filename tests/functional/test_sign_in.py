@@ -424,7 +424,10 @@ def test_who_does_not_gets_one_that_ends_with_the_browser(app, db):
 
 
 @pytest.mark.usefixtures("ada")
-@pytest.mark.parametrize(("remember", "persistent"), [(True, True), (False, False), (None, False)])
+@pytest.mark.parametrize(
+    ("remember", "persistent"),
+    [(True, True), (False, False), (None, False), ("1", True), ("false", False), ("0", False)],
+)
 def test_program_says_whether_to_be_remembered(app, db, remember, persistent):
     fields = {"email": EMAIL, "password": PASSWORD, "remember": remember}
 

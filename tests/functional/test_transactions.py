@@ -20,6 +20,7 @@ from tests.functional.support import (
     count,
     greeting,
     is_cleared,
+    path_of,
     session_cookie,
     sign_in,
     sign_up,
@@ -240,6 +241,19 @@ def test_exception_view_that_flashes_and_redirects_fails_loudly(lab_app, db, vie
 
     with pytest.raises(SessionLost, match="LabError was raised"):
         lab_app.get(view(act))
+    assert count(db, "sessions") == 0
+
+
+def test_what_a_view_that_refuses_has_changed_is_lost_quietly(lab_app, db, view):
+    """Although a visitor is then sent to the sign-in page: it is the error that discards it."""
+
+    def act(request):
+        request.session["note"] = "too late"
+        raise exception_response(403)
+
+    answer = lab_app.get(view(act), status=303)
+
+    assert path_of(answer).startswith("/sign-in")
     assert count(db, "sessions") == 0
 
 

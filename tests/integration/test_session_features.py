@@ -2,6 +2,7 @@
 
 import gc
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from pyramid.csrf import get_csrf_token
@@ -11,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from authapp.sessions import SessionNotAllowed, SessionNotWritable, SessionTooLarge
-from authapp.testing.browser import Browser, Meeting, Pause, statuses
+from authapp.testing.browser import Browser, Meeting, Pause, View, statuses
 from authapp.testing.views import INCLUDE, run
 from tests.conftest import SITE
 from tests.integration.session_apps import SECRET, AloneApps, Person, StoredUsers, statement_counter
@@ -714,7 +715,7 @@ def set_c(request):
     request.session["c"] = 3
 
 
-MEANWHILE = {
+MEANWHILE: dict[str, tuple[View, dict[str, Any]]] = {
     "another key": (put_b, {"a": 1, "b": 2, "c": 3}),
     "an old key": (lambda request: request.session.update(a=5), {"a": 5, "c": 3}),
     "a message": (lambda request: request.session.flash("m"), {"a": 1, "_f_": ["m"], "c": 3}),

@@ -299,6 +299,9 @@ class TestReaders:
             "sqlite:///x.db",
             "postgresql+asyncpg://u:p@h/d",
             "host=h dbname=d",
+            "postgresql://u:p@h:port/d",
+            "postgresql://u:p@h:5432,other:x/d",
+            "postgresql://u:p@[::1]:x/d",
         ],
     )
     def test_no_urls_of_databases(self, text):
@@ -490,6 +493,9 @@ class TestPlaceholders:
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "passwordpasswordpasswordpassword",
         "123123123123123123123123123123123123",
+        "0123456789" * 4,
+        "<32 or more random characters here>",
+        "TODO set a real secret before deploy!!",
     )
 
     @pytest.mark.parametrize("secret", PLACEHOLDERS)

@@ -121,6 +121,16 @@ class TestOwnWords:
     def test_other_words_are_fine(self, password):
         assert codes(password, email="ada.lovelace@example.com") == []
 
+    @pytest.mark.parametrize("password", ["authapp1", "AuthApp2026!", "accounts.example.com"])
+    def test_the_name_of_the_site_is_refused(self, password):
+        policy = PasswordPolicy(8, ("authapp", "accounts.example.com"))
+
+        found = policy.problems(password, name="Ada", email="ada@example.org")
+        assert [problem.code for problem in found] == ["site_word"]
+
+    def test_an_unnamed_site_refuses_nothing(self):
+        assert PasswordPolicy(8, ("",)).problems("90718352 !", name="", email="") == ()
+
     def test_other_alphabets_are_treated_alike(self):
         assert codes("ЖОЗЕФИНА77", name="Жозефина") == ["own_word"]
 

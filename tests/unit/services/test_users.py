@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import bcrypt
@@ -31,6 +32,21 @@ class RecordingUsers(InMemoryUserRepository):
         return super().replace_password_hash(user_id, old, new)
 
 
+class EndedSessions:
+    """The one method of a directory that the use cases of accounts need."""
+
+    def __init__(self, events):
+        self._events = events
+
+    def revoke_of_user(self, user_id, *, keep=None):
+        self._events.append(("revoke", user_id, keep))
+        return 0
+
+
+def ended_sessions(events) -> Any:
+    return EndedSessions(events)
+
+
 @pytest.fixture
 def events():
     """What was done to passwords and users, in its order."""
@@ -44,7 +60,9 @@ def users(events):
 
 @pytest.fixture
 def accounts(users, events):
-    return Accounts(users, RecordingHasher(HASHER, events), PasswordPolicy(8))
+    return Accounts(
+        users, ended_sessions(events), RecordingHasher(HASHER, events), PasswordPolicy(8)
+    )
 
 
 @pytest.fixture
@@ -128,7 +146,7 @@ class TestSignUp:
         assert codes(refused) == {"password": ["own_word"]}
 
     def test_the_policy_is_the_one_that_was_set(self, users):
-        accounts = Accounts(users, HASHER, PasswordPolicy(30))
+        accounts = Accounts(users, ended_sessions([]), HASHER, PasswordPolicy(30))
 
         with pytest.raises(InvalidInput) as refused:
             accounts.sign_up("Ada", EMAIL, PASSWORD)
@@ -222,7 +240,9 @@ class TestAuthenticate:
                 return super().verify(password, password_hash)
 
         with pytest.raises(InvalidCredentials):
-            Accounts(users, Hasher(5), PasswordPolicy(8)).authenticate("bo@example.com", PASSWORD)
+            Accounts(users, ended_sessions([]), Hasher(5), PasswordPolicy(8)).authenticate(
+                "bo@example.com", PASSWORD
+            )
 
         assert compared == [None]
 
@@ -275,7 +295,9 @@ class TestAuthenticate:
 class TestUpgradeAtSignIn:
     @pytest.fixture
     def costlier(self, users, events):
-        return Accounts(users, RecordingHasher(COSTLIER, events), PasswordPolicy(8))
+        return Accounts(
+            users, ended_sessions([]), RecordingHasher(COSTLIER, events), PasswordPolicy(8)
+        )
 
     def stored_hash(self, users):
         return users.credentials(EMAIL).password_hash
@@ -353,8 +375,11 @@ class TestUpgradeAtSignIn:
                 users.replace_password_hash(ada.id, users.credentials(EMAIL).password_hash, changed)
                 return super().hash(password)
 
-        accounts = Accounts(users, ChangingHasher(COSTLIER, []), PasswordPolicy(8))
-        accounts.authenticate(EMAIL, PASSWORD)
+        accounts = Accounts(
+            users, ended_sessions([]), ChangingHasher(COSTLIER, []), PasswordPolicy(8)
+        )
+        with pytest.raises(InvalidCredentials):
+            accounts.authenticate(EMAIL, PASSWORD)
 
         assert self.stored_hash(users) == changed
 
@@ -380,3 +405,134 @@ class TestRename:
     def test_a_user_who_is_gone_cannot_be_renamed(self, accounts):
         with pytest.raises(UserNotFound):
             accounts.rename(uuid4(), "Ada")
+
+
+class TestConfirmationAtSignIn:
+    """A sign-in that was verified before a change of the password must not outlive it."""
+
+    class MeanwhileHasher:
+        """Lets something happen while a password is being verified for the first time."""
+
+        def __init__(self, meanwhile):
+            self._meanwhile = meanwhile
+
+        def verify(self, password, password_hash):
+            matches = HASHER.verify(password, password_hash)
+            meanwhile, self._meanwhile = self._meanwhile, lambda: None
+            meanwhile()
+            return matches
+
+        def hash(self, password):
+            return HASHER.hash(password)
+
+        def needs_upgrade(self, password_hash):
+            return False
+
+    def accounts_while(self, users, meanwhile):
+        hasher = self.MeanwhileHasher(meanwhile)
+        return Accounts(users, ended_sessions([]), hasher, PasswordPolicy(8))
+
+    def test_the_old_password_no_longer_signs_in(self, users, ada):
+        old = users.credentials(EMAIL).password_hash
+        accounts = self.accounts_while(
+            users, lambda: users.replace_password_hash(ada.id, old, HASHER.hash("another one"))
+        )
+
+        with pytest.raises(InvalidCredentials):
+            accounts.authenticate(EMAIL, PASSWORD)
+
+    def test_nor_does_an_account_that_was_disabled(self, users, ada):
+        accounts = self.accounts_while(users, lambda: users.disable(ada.id))
+
+        with pytest.raises(InvalidCredentials):
+            accounts.authenticate(EMAIL, PASSWORD)
+
+    def test_another_hash_of_the_same_password_does_no_harm(self, users, ada):
+        old = users.credentials(EMAIL).password_hash
+        accounts = self.accounts_while(
+            users, lambda: users.replace_password_hash(ada.id, old, HASHER.hash(PASSWORD))
+        )
+
+        assert accounts.authenticate(EMAIL, PASSWORD).id == ada.id
+
+
+class TestChangePassword:
+    NEW = "quite another password"
+
+    def test_the_new_one_signs_in_and_the_old_one_does_not(self, accounts, ada):
+        accounts.change_password(ada.id, PASSWORD, self.NEW, keep=None)
+
+        assert accounts.authenticate(EMAIL, self.NEW).id == ada.id
+        with pytest.raises(InvalidCredentials):
+            accounts.authenticate(EMAIL, PASSWORD)
+
+    def test_the_other_sessions_end_after_the_hash_is_replaced(self, accounts, ada, events):
+        keep = uuid4()
+
+        accounts.change_password(ada.id, PASSWORD, self.NEW, keep=keep)
+
+        assert events == ["verify", "hash", "replace", ("revoke", ada.id, keep)]
+
+    @pytest.mark.parametrize(
+        ("current", "new", "expected"),
+        [
+            ("wrong", NEW, {"current_password": ["wrong_password"]}),
+            ("", NEW, {"current_password": ["required"]}),
+            ("\0", NEW, {"current_password": ["bad_characters"]}),
+            ("x" * 257, NEW, {"current_password": ["too_long"]}),
+            (PASSWORD, "short", {"new_password": ["too_short"]}),
+            (PASSWORD, "", {"new_password": ["required"]}),
+            (PASSWORD, "password1", {"new_password": ["common_password"]}),
+            (PASSWORD, EMAIL, {"new_password": ["own_word"]}),
+            ("", "", {"current_password": ["required"], "new_password": ["required"]}),
+        ],
+    )
+    def test_what_is_wrong_is_said_by_field_and_nothing_changes(
+        self, accounts, ada, events, current, new, expected
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            accounts.change_password(ada.id, current, new, keep=None)
+
+        assert codes(refused) == expected
+        assert set(events) <= {"verify"}
+
+    def test_of_two_changes_at_once_the_second_has_the_wrong_password(self, users, ada):
+        old = users.credentials(EMAIL).password_hash
+
+        class Slow(RecordingHasher):
+            def hash(self, password):
+                users.replace_password_hash(ada.id, old, "the first change")
+                return super().hash(password)
+
+        events: list[Any] = []
+        accounts = Accounts(users, ended_sessions(events), Slow(HASHER, []), PasswordPolicy(8))
+
+        with pytest.raises(InvalidInput) as refused:
+            accounts.change_password(ada.id, PASSWORD, self.NEW, keep=None)
+
+        assert codes(refused) == {"current_password": ["wrong_password"]}
+        assert events == []
+        assert users.credentials(EMAIL).password_hash == "the first change"
+
+    def test_a_user_who_is_gone_is_an_error(self, accounts):
+        with pytest.raises(UserNotFound):
+            accounts.change_password(uuid4(), PASSWORD, self.NEW, keep=None)
+
+
+class TestDelete:
+    def test_the_account_is_gone_and_the_address_free(self, accounts, users, ada):
+        accounts.delete(ada.id, PASSWORD)
+
+        assert users.by_id(ada.id) is None
+        assert accounts.sign_up("Ada", EMAIL, PASSWORD).id != ada.id
+
+    @pytest.mark.parametrize(
+        ("password", "code"),
+        [("wrong", "wrong_password"), ("", "required"), ("\0", "bad_characters")],
+    )
+    def test_not_without_the_password(self, accounts, users, ada, password, code):
+        with pytest.raises(InvalidInput) as refused:
+            accounts.delete(ada.id, password)
+
+        assert codes(refused) == {"current_password": [code]}
+        assert users.by_id(ada.id) == ada

@@ -519,7 +519,7 @@ class TestSize:
         if not fresh:
             small.visit(put(tiny=1))
         with pytest.raises(
-            SessionTooLarge, match=r"115 .* 100; the largest key is 'large' with 77"
+            SessionTooLarge, match=r"115 .* 100; the largest key is 'large' with 82"
         ):
             small.visit(put(tiny=1, large="x" * 75, medium="x" * 20))
 
