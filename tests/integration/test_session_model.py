@@ -149,15 +149,19 @@ class ModelRequest:
             return self.cookie
         if not self.stored.is_live:
             return None
-        if not self.stored.holds(self.cookie[1]):
+        is_late = not self.stored.holds(self.cookie[1])
+        is_lost = any(not same(self.stored.data, self.before, key) for key in changed)
+        if is_late and (is_lost or self.is_rotated):
             return self.cookie
-        if any(not same(self.stored.data, self.before, key) for key in changed):
+        if is_lost:
             return self._run_again()
         for key in changed:
             self.stored.data.pop(key, None)
             if key in self.data:
                 self.stored.data[key] = deepcopy(self.data[key])
-        self.stored.token += self.is_rotated
+        if not self.is_rotated:
+            return self.cookie
+        self.stored.token += 1
         return (self.stored, self.stored.token)
 
     def _run_again(self):
