@@ -33,7 +33,7 @@ serve: $(INSTALLED) ## Migrate and serve for development; ARGS="http_port=7001" 
 	@exec $(BIN)/pserve --reload development.ini $(ARGS)
 
 test: $(INSTALLED) ## Run the test suite without the browser; ARGS="-k email" picks tests
-	@$(BIN)/python -m pytest -m "not browser" $(ARGS)
+	@$(BIN)/python -m pytest -m "not browser" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 browser-test: $(INSTALLED) ## Run the tests that drive Chromium
 	@$(NEED_CHROMIUM)

@@ -45,6 +45,7 @@ dev_requires = [
     "psutil",
     "pytest",
     "pytest-timeout",
+    "pytest-xdist",
     "ruff",
     # Pyramid 2.1 imports pkg_resources, which later releases deprecate with a warning at each
     # start and from 82 on no longer contain.
