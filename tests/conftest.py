@@ -14,7 +14,7 @@ import webtest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 import authapp
-from authapp.repositories import ENGINE
+from authapp.repositories import ENGINE, embedded
 from authapp.repositories.engine import make_engine
 from authapp.settings import load_database_settings
 
@@ -30,6 +30,8 @@ def server_url() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="authapp-test-", ignore_cleanup_errors=True) as folder:
         yield f"embedded:{folder}/postgresql"
+        # pytest-xdist ends its workers without a normal exit.
+        embedded.leave(Path(folder) / "postgresql")
 
 
 @pytest.fixture(scope="session")

@@ -251,6 +251,15 @@ def _forget_locks() -> None:
 os.register_at_fork(after_in_child=_forget_locks)
 
 
+def leave(directory: Path) -> None:
+    """Gives the server up, as the end of this process would do, and so stops it if nobody else
+    uses it. For processes that go on, or that end without a normal exit."""
+    directory = directory.expanduser().resolve()
+    with suppress(FileNotFoundError):
+        status = directory.stat()
+        _leave(directory, (status.st_dev, status.st_ino))
+
+
 def _leave(directory: Path, identity: tuple[int, int]) -> None:
     """Stops the server if no other process uses it any more."""
     descriptor = _in_use.pop(identity, None)

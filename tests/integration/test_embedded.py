@@ -245,6 +245,40 @@ def test_server_stops_with_its_only_user_and_keeps_the_data(
     assert "was not properly shut down" not in log
 
 
+LEAVE = """
+import os, sys
+from pathlib import Path
+from embedded import leave, start
+directory = Path(sys.argv[1])
+print(start(directory), flush=True)
+sys.stdin.read()
+leave(directory)
+leave(directory)
+os._exit(0)
+"""
+
+
+def test_server_stops_when_its_only_user_leaves_it(use: Use, data: Path) -> None:
+    user = use(data, LEAVE)
+    assert user.url
+
+    assert user.leave() == ""
+
+    assert is_stopped(data)
+
+
+def test_server_stays_up_when_one_of_two_users_leaves_it(use: Use, data: Path) -> None:
+    other = use(data)
+    user = use(data, LEAVE)
+    assert other.url == user.url
+
+    assert user.leave() == ""
+
+    assert {("before",)} <= set(other.run("SELECT word FROM kept"))
+    assert other.leave() == ""
+    assert is_stopped(data)
+
+
 def test_server_stops_even_if_its_user_is_told_again_to_end(use: Use, data: Path) -> None:
     for pause in (0.01, 0.03, 0.06):
         user = use(data)
