@@ -80,7 +80,7 @@ class Outcome(Enum):
 
     WRITTEN = "written"
     CONFLICT = "conflict"  # Another request changed one of the same keys in the meantime.
-    SUPERSEDED = "superseded"  # The session lives on, but another request has renewed its token.
+    SUPERSEDED = "superseded"  # The session lives on, under another token or as a user's.
     ENDED = "ended"  # Signed out, revoked, expired or purged in the meantime.
 
 

@@ -41,23 +41,30 @@ LATE_WRITES: dict[str, Callable[[Any], None]] = {
 
 
 class Races(SuiteFixtures):
-    def test_different_keys_merge(self, browser: Browser) -> None:
-        """Parallel requests that each set a key of their own: all keys are there."""
-        browser.run(lambda request: request.session.update(start=0))
+    def _set_a_key_each(self, browser: Browser) -> dict[str, int]:
+        """Sends parallel requests that have read the session before any of them writes; returns
+        what all of them have put there."""
+        keys = {f"key {number}": number for number in range(self.parallel)}
         meet = Meeting(self.parallel)
 
-        def set_key(number: int) -> View:
+        def set_key(key: str) -> View:
             def view(request: Any) -> None:
                 dict(request.session)
                 meet(request)
-                request.session[f"key {number}"] = number
+                request.session[key] = keys[key]
 
             return view
 
-        answers = browser.at_once([set_key(number) for number in range(self.parallel)])
+        answers = browser.at_once([set_key(key) for key in keys])
 
         assert statuses(answers) == {200: self.parallel}
-        expected = {f"key {number}": number for number in range(self.parallel)}
+        return keys
+
+    def test_different_keys_merge(self, browser: Browser) -> None:
+        """Parallel requests that each set a key of their own: all keys are there."""
+        browser.run(lambda request: request.session.update(start=0))
+        expected = self._set_a_key_each(browser)
+
         assert browser.run(lambda request: dict(request.session)) == {"start": 0, **expected}
 
     def test_deleted_and_set_keys_merge(self, browser: Browser) -> None:
@@ -164,20 +171,8 @@ class Races(SuiteFixtures):
         """A visitor who has a form open, and whose browser sends several requests that each keep
         something, ends up with one session, in which all of it is."""
         browser.run(get_csrf_token)
-        meet = Meeting(self.parallel)
+        expected = self._set_a_key_each(browser)
 
-        def set_key(number: int) -> View:
-            def view(request: Any) -> None:
-                dict(request.session)
-                meet(request)
-                request.session[f"key {number}"] = number
-
-            return view
-
-        answers = browser.at_once([set_key(number) for number in range(self.parallel)])
-
-        assert statuses(answers) == {200: self.parallel}
-        expected = {f"key {number}": number for number in range(self.parallel)}
         assert browser.run(lambda request: dict(request.session)) == expected
 
     # A session that ended stays ended.
