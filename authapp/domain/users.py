@@ -53,10 +53,16 @@ class User:
     status: Status
     email_verified_at: datetime | None
     created_at: datetime
+    notify_sign_in: bool = True
+    second_factor_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
         return self.status is Status.ACTIVE
+
+    @property
+    def has_second_factor(self) -> bool:
+        return self.second_factor_at is not None
 
     @property
     def permissions(self) -> frozenset[str]:
@@ -92,6 +98,19 @@ class UserRepository(Protocol):
         ...
 
     def rename(self, user_id: UUID, name: str) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+    def change_email(self, user_id: UUID, email: str) -> User:
+        """Sets an address that has been verified; raises `EmailTaken`, which ends the
+        transaction, and `UserNotFound`."""
+        ...
+
+    def verify_email(self, user_id: UUID) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+    def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
         """Raises `UserNotFound`."""
         ...
 

@@ -66,6 +66,24 @@ class OwnConnections:
         return False
 
 
+class BoundConnections:
+    """For work outside of any request that is one transaction: that of `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def inside(self, work: Work[T], /) -> T:
+        return work(self._connection)
+
+    def outside(self, work: Work[T], /) -> T:
+        return OwnConnections(self._connection.engine).outside(work)
+
+    beside = soon = inside
+
+    def holds_locks(self) -> bool:
+        return True
+
+
 class RequestScope(Protocol):
     """The part of a request that a transaction needs."""
 

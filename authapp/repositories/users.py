@@ -1,15 +1,27 @@
 """Users in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, literal, select, update
+from psycopg2.errors import UniqueViolation
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session as DbSession
+from sqlalchemy.exc import IntegrityError
 
 from authapp.domain.errors import EmailTaken, UserNotFound
 from authapp.domain.users import Credentials, Role, Status, User
+from authapp.repositories.connections import Connections
 from authapp.repositories.schema import UserRow
 
 USER_COLUMNS = (
@@ -20,30 +32,31 @@ USER_COLUMNS = (
     UserRow.status,
     UserRow.email_verified_at,
     UserRow.created_at,
+    UserRow.notify_sign_in,
+    UserRow.second_factor_at,
 )
 
 
 def to_user(row: Sequence[Any]) -> User:
     """The user in a row that begins with `USER_COLUMNS`."""
-    user_id, name, email, role, status, email_verified_at, created_at, *_ = row
-    return User(user_id, name, email, Role(role), Status(status), email_verified_at, created_at)
+    user_id, name, email, role, status, *others = row
+    return User(user_id, name, email, Role(role), Status(status), *others[: len(USER_COLUMNS) - 5])
 
 
 class SqlUserRepository:
-    """Implements `authapp.domain.users.UserRepository` on the request's `dbsession`."""
+    """Implements `authapp.domain.users.UserRepository`."""
 
-    def __init__(self, dbsession: DbSession) -> None:
-        self._dbsession = dbsession
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     def add(self, name: str, email: str, password_hash: str) -> User:
         # A race of two is decided by the index, without an error that would end the transaction.
-        statement = (
+        row = self._write(
             insert(UserRow)
             .values(name=name, email=email, password_hash=password_hash)
             .on_conflict_do_nothing()
             .returning(*USER_COLUMNS)
         )
-        row = self._dbsession.execute(statement).one_or_none()
         if row is None:
             raise EmailTaken
         return to_user(row)
@@ -62,7 +75,7 @@ class SqlUserRepository:
 
     def confirm(self, credentials: Credentials) -> bool:
         # Two may sign in at once, but whoever changes the password waits for both, or they for it.
-        statement = (
+        row = self._write(
             select(UserRow.id)
             .where(
                 UserRow.id == credentials.user.id,
@@ -71,47 +84,71 @@ class SqlUserRepository:
             )
             .with_for_update(read=True)
         )
-        return self._dbsession.execute(statement).one_or_none() is not None
+        return row is not None
 
     def rename(self, user_id: UUID, name: str) -> User:
-        statement = (
-            update(UserRow)
-            .where(UserRow.id == user_id)
-            .values(name=name)
-            .returning(*USER_COLUMNS)
-            .execution_options(synchronize_session=False)
-        )
-        row = self._dbsession.execute(statement).one_or_none()
-        if row is None:
-            raise UserNotFound
-        return to_user(row)
+        return self._change(user_id, name=name)
+
+    def change_email(self, user_id: UUID, email: str) -> User:
+        def work(connection: Connection) -> Row[Any] | None:
+            # So that the transaction is still good for something when the address is taken.
+            with connection.begin_nested():
+                return connection.execute(changed).one_or_none()
+
+        values = {"email": email, "email_verified_at": func.now()}
+        changed = _change_of(user_id, values)
+        try:
+            return _changed(self._connections.inside(work))
+        except IntegrityError as error:
+            if isinstance(error.orig, UniqueViolation):
+                raise EmailTaken from None
+            raise
+
+    def verify_email(self, user_id: UUID) -> User:
+        return self._change(user_id, email_verified_at=func.now())
+
+    def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
+        return self._change(user_id, notify_sign_in=notify)
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
-        statement = (
+        row = self._write(
             update(UserRow)
             .where(UserRow.id == user_id, UserRow.password_hash == old)
             .values(password_hash=new)
             .returning(UserRow.id)
-            .execution_options(synchronize_session=False)
         )
-        return self._dbsession.execute(statement).one_or_none() is not None
+        return row is not None
 
     def delete(self, user_id: UUID) -> None:
-        statement = (
-            delete(UserRow)
-            .where(UserRow.id == user_id)
-            .execution_options(synchronize_session=False)
-        )
-        self._dbsession.execute(statement)
+        self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
+
+    def _change(self, user_id: UUID, **values: Any) -> User:
+        return _changed(self._write(_change_of(user_id, values)))
 
     def _credentials_where(self, condition: ColumnElement[bool]) -> Credentials | None:
-        statement = select(*USER_COLUMNS, UserRow.password_hash).where(condition)
-        row = self._dbsession.execute(statement).one_or_none()
+        row = self._read(select(*USER_COLUMNS, UserRow.password_hash).where(condition))
         return Credentials(to_user(row), row.password_hash) if row else None
 
     def _user_where(self, condition: ColumnElement[bool]) -> User | None:
-        row = self._dbsession.execute(select(*USER_COLUMNS).where(condition)).one_or_none()
+        row = self._read(select(*USER_COLUMNS).where(condition))
         return to_user(row) if row else None
+
+    def _read(self, statement: Executable) -> Row[Any] | None:
+        return self._connections.beside(lambda c: c.execute(statement).one_or_none())
+
+    def _write(self, statement: Executable) -> Row[Any] | None:
+        return self._connections.inside(lambda c: c.execute(statement).one_or_none())
+
+
+def _change_of(user_id: UUID, values: Mapping[str, Any]) -> Executable:
+    changed = update(UserRow).where(UserRow.id == user_id).values(values)
+    return changed.returning(*USER_COLUMNS)
+
+
+def _changed(row: Row[Any] | None) -> User:
+    if row is None:
+        raise UserNotFound
+    return to_user(row)
 
 
 def _has_email(email: str) -> ColumnElement[bool]:

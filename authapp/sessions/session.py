@@ -21,7 +21,6 @@ from transaction.interfaces import NoTransaction, TransientError
 from zope.interface import implementer
 
 from authapp.domain.sessions import (
-    Client,
     DataChange,
     NewSession,
     Outcome,
@@ -30,6 +29,7 @@ from authapp.domain.sessions import (
     SessionRecord,
     SessionStore,
 )
+from authapp.sessions.client import client_of
 from authapp.sessions.content import Content, UnreadableContent, check, check_size
 from authapp.sessions.cookie import CLEAR, CookieJar, News, Ticket
 from authapp.sessions.errors import (
@@ -42,7 +42,6 @@ from authapp.sessions.errors import (
 log = logging.getLogger(__name__)
 
 _FLASH_PREFIX = "_f_"
-_USER_AGENT_MAX_LENGTH = 512
 
 
 class SessionMode(StrEnum):
@@ -521,7 +520,7 @@ class Session(MutableMapping[str, Any]):
             user_id=self._next_user_id,
             persistent=self.persistent,
             data=data,
-            client=self._client(),
+            client=client_of(self._request),
         )
         if not self._store.insert(session):
             raise SessionConflict("another request of the same visitor has stored the session")
@@ -553,14 +552,9 @@ class Session(MutableMapping[str, Any]):
         if self._next_ticket is None or not self._next_ticket.stored:
             return None
         user_id = self._next_user_id if self._next_user_id is not None else record.user_id
-        return Rotation(self._next_ticket.token_hash, user_id, self.persistent, self._client())
-
-    def _client(self) -> Client:
-        # Not `client_addr`, which believes the X-Forwarded-For of anybody: where there is a
-        # proxy, waitress has put the client's address into REMOTE_ADDR.
-        user_agent = self._request.environ.get("HTTP_USER_AGENT", "")
-        printable = "".join(c for c in user_agent if c.isprintable())
-        return Client(self._request.remote_addr, printable[:_USER_AGENT_MAX_LENGTH] or None)
+        return Rotation(
+            self._next_ticket.token_hash, user_id, self.persistent, client_of(self._request)
+        )
 
     # The cookie: after the commit.
 

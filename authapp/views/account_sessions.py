@@ -35,7 +35,7 @@ def revoke(request: IRequest) -> Response:
         # What the browser holds has to go as well, so this is a sign-out like any other.
         forget(request)
         return done(request, location=request.route_path("home"), status=204)
-    request.own_sessions.end(request.identity.id, session_id)
+    request.own_sessions.end(request.identity, session_id)
     return _ended(request, "That session has been signed out.")
 
 
@@ -43,7 +43,7 @@ def revoke(request: IRequest) -> Response:
     route_name="account_sessions_revoke_others", request_method="POST", permission="account"
 )
 def revoke_others(request: IRequest) -> Response:
-    request.own_sessions.end_others(request.identity.id, keep=request.session.id)
+    request.own_sessions.end_others(request.identity, keep=request.session.id)
     return _ended(request, "All other sessions have been signed out.")
 
 

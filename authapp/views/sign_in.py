@@ -4,7 +4,7 @@ from pyramid.csrf import check_csrf_token, get_csrf_token
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
-from pyramid.security import forget, remember
+from pyramid.security import forget
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput
@@ -13,6 +13,7 @@ from authapp.security.redirects import local_path
 from authapp.views import messages
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused, user_body
+from authapp.views.signing_in import signed_in, visitor_of
 
 
 @view_config(route_name="sign_in", request_method="GET")
@@ -31,12 +32,13 @@ def sign_in(request: IRequest) -> Response:
     form = Form(request, "email", "password", "remember", "next")
     try:
         form.check()
-        user = request.accounts.authenticate(form["email"], form["password"])
+        visitor = visitor_of(request)
+        user = request.passwords.authenticate(form["email"], form["password"], visitor).user
     except InvalidInput as error:
         return refused(request, "sign_in", form, error.problems)
     except InvalidCredentials:
         return _not_recognised(request, form)
-    remember(request, user.id, persistent=form.ticked("remember"))
+    signed_in(request, user, persistent=form.ticked("remember"))
     return done(request, location=_next(request, form["next"]), body=user_body(user))
 
 
@@ -46,6 +48,8 @@ def sign_in(request: IRequest) -> Response:
 def sign_out(request: IRequest) -> Response:
     if request.session.user_id is not None and not is_json(request):
         check_csrf_token(request)
+    if request.identity is not None:
+        request.sign_ins.ended(request.identity)
     forget(request)
     return done(request, location=request.route_path("home"), status=204)
 

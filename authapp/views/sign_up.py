@@ -11,6 +11,7 @@ from authapp.domain.errors import InvalidInput
 from authapp.settings import Settings
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, page, refused, user_body
+from authapp.views.signing_in import visitor_of
 
 
 @view_config(route_name="sign_up", request_method="GET")
@@ -29,7 +30,8 @@ def sign_up(request: IRequest) -> Response:
     form = Form(request, "name", "email", "password")
     try:
         form.check()
-        user = request.accounts.sign_up(form["name"], form["email"], form["password"])
+        visitor = visitor_of(request)
+        user = request.accounts.sign_up(form["name"], form["email"], form["password"], visitor)
     except InvalidInput as error:
         return refused(request, "sign_up", form, error.problems)
     remember(request, user.id)

@@ -1,7 +1,8 @@
-"""The accounts: settings, transactions, the owner of the sessions, and the use cases."""
+"""The accounts: settings, transactions, the owner of the sessions, and what requests offer."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyramid.config import Configurator
 from pyramid.interfaces import IRequest
@@ -9,18 +10,15 @@ from sqlalchemy import Engine
 from transaction.interfaces import TransientError
 
 from authapp.domain.health import Readiness
-from authapp.domain.passwords import PasswordPolicy
 from authapp.repositories import ENGINE
 from authapp.repositories.engine import UNAVAILABLE
 from authapp.repositories.health import SqlReadiness
 from authapp.repositories.schema import UserRow
-from authapp.repositories.users import USER_COLUMNS, SqlUserRepository, to_user
-from authapp.security.passwords import BcryptHasher
-from authapp.services.sessions import OwnSessions
-from authapp.services.users import Accounts
+from authapp.repositories.users import USER_COLUMNS, to_user
 from authapp.settings import Settings, expand
 from authapp.views import STATIC_PREFIX
 from authapp.views.errors import unavailable
+from authapp.wiring.services import RequestServices, Shared
 
 
 def include_settings(config: Configurator) -> None:
@@ -47,29 +45,25 @@ def needs_transaction(request: IRequest) -> bool:
 
 
 def include_accounts(config: Configurator) -> None:
-    """The user as the owner of a session, both loaded by the same SELECT; `request.accounts`
-    and `request.own_sessions`, the use cases; and `request.readiness`, for the health check."""
-    settings: Settings = config.registry[Settings]
-    hasher = BcryptHasher(settings.password.bcrypt_rounds, settings.password.pepper)
-    host = urlsplit(settings.site.url).hostname or ""
-    policy = PasswordPolicy(settings.password.min_length, (settings.site.name, host))
+    """The user as the owner of a session, both loaded by the same SELECT; the use cases that the
+    pages call, each a property of the request; and `request.readiness`, for the health check."""
+    config.set_session_owner(
+        table=UserRow.__table__, key=UserRow.id, columns=USER_COLUMNS, build=to_user
+    )
+    shared = Shared.of(config.registry[Settings])
     engine: Engine = config.registry[ENGINE]
-
-    def accounts(request: Any) -> Accounts:
-        return Accounts(SqlUserRepository(request.dbsession), request.sessions, hasher, policy)
-
-    def own_sessions(request: Any) -> OwnSessions:
-        return OwnSessions(request.sessions)
 
     def readiness(request: Any) -> Readiness:
         return SqlReadiness(engine)
 
-    config.set_session_owner(
-        table=UserRow.__table__, key=UserRow.id, columns=USER_COLUMNS, build=to_user
-    )
-    config.add_request_method(accounts, reify=True)
-    config.add_request_method(own_sessions, reify=True)
+    config.add_request_method(partial(RequestServices, shared), "services", reify=True)
     config.add_request_method(readiness, reify=True)
+    for name in ("accounts", "own_sessions", "passwords", "sign_ins"):
+        config.add_request_method(_service(name), name, reify=True)
+
+
+def _service(name: str) -> Callable[[Any], Any]:
+    return lambda request: getattr(request.services, name)
 
 
 def include_error_views(config: Configurator) -> None:

@@ -1,0 +1,41 @@
+"""Which letters an event has: the owner of an account hears of what was changed.
+
+ASVS 5.0 6.3.7; OWASP Authentication Cheat Sheet.
+"""
+
+from authapp.domain import events
+from authapp.domain.events import AccountEvent
+from authapp.domain.mail import Letter, LetterKind
+
+_NOTICES = {
+    events.PasswordChanged: LetterKind.PASSWORD_CHANGED,
+    events.PasswordReset: LetterKind.PASSWORD_CHANGED,
+    events.SecondFactorEnabled: LetterKind.SECOND_FACTOR_ENABLED,
+    events.SecondFactorDisabled: LetterKind.SECOND_FACTOR_DISABLED,
+    events.RecoveryCodeUsed: LetterKind.RECOVERY_CODE_USED,
+    events.RoleChanged: LetterKind.ROLE_CHANGED,
+}
+
+
+def letter_about(event: AccountEvent) -> Letter | None:
+    """The letter that goes out because of `event`, if any does."""
+    user = event.user
+    if user is None:
+        return None
+    params = {"name": user.name, "email": user.email}
+    match event:
+        case events.UserSignedUp():
+            return Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params)
+        case events.SignedIn(new_device=True) if user.notify_sign_in:
+            return Letter(LetterKind.NEW_SIGN_IN, user.email, user.id, params)
+        case events.EmailChangeRequested():
+            params |= {"new_email": event.new_email}
+            return Letter(LetterKind.EMAIL_CHANGE_REQUESTED, user.email, user.id, params)
+        case events.EmailChanged():
+            # To the old one: whoever reads the new one knows.
+            return Letter(LetterKind.EMAIL_CHANGED, event.old_email, user.id, params)
+        case events.UserDeleted():
+            # A letter about an account goes with it, and this one is to stay.
+            return Letter(LetterKind.ACCOUNT_DELETED, user.email, None, params)
+    kind = _NOTICES.get(type(event))
+    return Letter(kind, user.email, user.id, params) if kind else None

@@ -1,0 +1,80 @@
+"""The outbox in PostgreSQL: a queue that several workers empty without waiting for each other."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, insert, literal, select, update
+
+from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
+from authapp.repositories.connections import Connections
+from authapp.repositories.schema import LetterRow
+
+
+class SqlOutbox:
+    """Implements `authapp.domain.mail.Outbox`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def put(self, letter: Letter) -> None:
+        statement = insert(LetterRow).values(
+            kind=letter.kind,
+            recipient=letter.recipient,
+            user_id=letter.user_id,
+            params=dict(letter.params),
+        )
+        self._connections.inside(lambda c: c.execute(statement))
+
+    def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:
+        statement = delete(LetterRow).where(LetterRow.user_id == user_id, LetterRow.kind.in_(kinds))
+        self._connections.inside(lambda c: c.execute(statement))
+
+    def claim(self, limit: int, lease: timedelta) -> Sequence[PostedLetter]:
+        due = (
+            select(LetterRow.id)
+            .where(LetterRow.due_at <= func.now())
+            .order_by(LetterRow.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        statement = (
+            update(LetterRow)
+            .where(LetterRow.id == func.any(func.array(due.scalar_subquery())))
+            .values(due_at=func.now() + literal(lease), attempts=LetterRow.attempts + 1)
+            .returning(
+                LetterRow.id,
+                LetterRow.kind,
+                LetterRow.recipient,
+                LetterRow.user_id,
+                LetterRow.params,
+                LetterRow.attempts,
+                LetterRow.created_at,
+            )
+        )
+        rows = self._connections.outside(lambda c: c.execute(statement).all())
+        return sorted(map(_to_posted, rows), key=lambda posted: posted.created_at)
+
+    def sent(self, letter_id: UUID) -> None:
+        statement = delete(LetterRow).where(LetterRow.id == letter_id)
+        self._connections.outside(lambda c: c.execute(statement))
+
+    def failed(self, letter_id: UUID, reason: str, retry_in: timedelta | None) -> None:
+        due_at = func.now() + literal(retry_in) if retry_in is not None else None
+        statement = (
+            update(LetterRow).where(LetterRow.id == letter_id).values(error=reason, due_at=due_at)
+        )
+        self._connections.outside(lambda c: c.execute(statement))
+
+    def counts(self) -> OutboxCounts:
+        statement = select(
+            func.count().filter(LetterRow.due_at.is_not(None)),
+            func.count().filter(LetterRow.due_at.is_(None)),
+        )
+        return OutboxCounts(*self._connections.beside(lambda c: c.execute(statement).one()))
+
+
+def _to_posted(row: Row[Any]) -> PostedLetter:
+    letter = Letter(LetterKind(row.kind), row.recipient, row.user_id, row.params)
+    return PostedLetter(row.id, letter, row.attempts, row.created_at)

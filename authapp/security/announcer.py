@@ -1,0 +1,91 @@
+"""Telling of an event all who should know: the table, the log, the owner, and the application."""
+
+import json
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pyramid.interfaces import IRequest
+
+from authapp.domain.events import AccountEvent
+from authapp.domain.mail import Letter, Outbox
+from authapp.domain.notices import letter_about
+from authapp.domain.sessions import Client
+from authapp.sessions.client import client_of
+
+log = logging.getLogger("authapp.security.events")
+
+
+class WritableEventLog(Protocol):
+    def add(self, event: AccountEvent, client: Client) -> None: ...
+
+
+class EventAnnouncer:
+    """Implements `authapp.domain.events.Announcer` outside of any request, for the command line."""
+
+    def __init__(self, events: WritableEventLog, outbox: Outbox) -> None:
+        self._events = events
+        self._outbox = outbox
+
+    def announce(self, event: AccountEvent, /) -> None:
+        self.write_down(event, Client(None, None))
+        log_event(event, Client(None, None))
+
+    def write_down(self, event: AccountEvent, client: Client) -> None:
+        self._events.add(event, client)
+        letter = letter_about(event)
+        if letter is not None:
+            self._outbox.put(with_circumstances(letter, client))
+
+
+class RequestAnnouncer:
+    """Implements it for a request.
+
+    Subscribers of the application's run within the request's transaction: what they write is
+    committed or rolled back along with the event.
+    """
+
+    def __init__(self, request: IRequest, announcer: EventAnnouncer) -> None:
+        self._request = request
+        self._announcer = announcer
+
+    def announce(self, event: AccountEvent, /) -> None:
+        client = client_of(self._request)
+        self._announcer.write_down(event, client)
+        self._request.registry.notify(replace(event, request=self._request))
+        if event.outlives_rollback:
+            log_event(event, client)
+        else:
+            self._request.tm.get().addAfterCommitHook(_log_if_committed, (event, client))
+
+
+def _log_if_committed(success: bool, event: AccountEvent, client: Client) -> None:
+    if success:
+        log_event(event, client)
+
+
+def log_event(event: AccountEvent, client: Client) -> None:
+    """One line: the name in the OWASP Logging Vocabulary, and the rest as JSON, whose escapes keep
+    line breaks and control characters out of it."""
+    said = {
+        "event": event.kind,
+        "user": str(event.user.id) if event.user else None,
+        "by": str(event.by.id) if event.by else None,
+        "address": client.address,
+        "user_agent": client.user_agent,
+        **event.details,
+    }
+    level = logging.WARNING if event.outlives_rollback else logging.INFO
+    log.log(level, "%s %s", event.vocabulary, json.dumps(said, default=str))
+
+
+def with_circumstances(letter: Letter, client: Client) -> Letter:
+    """What lets the reader tell their own doing from somebody else's."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    circumstances = {
+        "at": now,
+        "address": client.address or "",
+        "user_agent": client.user_agent or "",
+    }
+    return replace(letter, params={**letter.params, **circumstances})

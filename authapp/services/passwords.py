@@ -1,0 +1,152 @@
+"""Verifying passwords: at sign-in, and once more before what matters; no more often than allowed.
+
+Every attempt is counted before the password is compared, so that many at once are no way around
+the limits, and nobody can make the server hash for them without end.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
+from authapp.domain.events import Announcer, SignInFailed, Throttled, WrongPassword
+from authapp.domain.passwords import PasswordHasher, presented_problems
+from authapp.domain.text import is_storable
+from authapp.domain.throttle import Limit, Limits, Throttle, TooManyAttempts, Visitor
+from authapp.domain.users import EMAIL_MAX_LENGTH, Credentials, User, UserRepository, fold_email
+
+
+class Passwords:
+    """Verifies passwords, for one request."""
+
+    def __init__(
+        self,
+        users: UserRepository,
+        hasher: PasswordHasher,
+        throttle: Throttle,
+        limits: Limits,
+        announcer: Announcer,
+    ) -> None:
+        self._users = users
+        self._hasher = hasher
+        self._throttle = throttle
+        self._limits = limits
+        self._announcer = announcer
+
+    def authenticate(self, email: str, password: str, visitor: Visitor) -> Credentials:
+        """The account with this address and password, held as it is until the transaction ends.
+
+        Raises `InvalidInput` for what no account could have, `TooManyAttempts`, and
+        `InvalidCredentials`, after the same work, for an unknown address, a wrong password and a
+        disabled account alike.
+        """
+        email = email.strip()
+        refuse(email=presented_email_problems(email), password=tuple(presented_problems(password)))
+        found = self._users.credentials(email)
+        account, address = self._sign_in_limits(email, found, visitor)
+        self._take([*address, *account], found.user if found else None, "sign_in")
+        try:
+            confirmed = self._confirmed(email, found, password)
+        except InvalidCredentials:
+            self._announcer.announce(SignInFailed(user=found.user if found else None))
+            raise
+        self._throttle.clear(account)
+        self._throttle.give_back(address)
+        return confirmed
+
+    def check_current(
+        self, user_id: UUID, password: str, **other_problems: Sequence[Problem]
+    ) -> Credentials:
+        """The account of somebody who is signed in and has given the password once more.
+
+        Raises `InvalidInput` for the field `current_password`, and for all others that have
+        problems, before anything is compared; `TooManyAttempts`, and `UserNotFound`.
+        """
+        found = self.credentials_of(user_id)
+        refuse(current_password=tuple(presented_problems(password)), **other_problems)
+        limits = [self._limits.at_account("password", user_id)]
+        self._take(limits, found.user, "password")
+        if not self._hasher.verify(password, found.password_hash):
+            self._announcer.announce(WrongPassword(user=found.user))
+            raise wrong_current_password()
+        self._throttle.clear(limits)
+        return found
+
+    def credentials_of(self, user_id: UUID) -> Credentials:
+        """Raises `UserNotFound`."""
+        found = self._users.credentials_of(user_id)
+        if found is None:
+            raise UserNotFound
+        return found
+
+    def _sign_in_limits(
+        self, email: str, found: Credentials | None, visitor: Visitor
+    ) -> tuple[Sequence[Limit], Sequence[Limit]]:
+        """The limits for the account and for the address.
+
+        Whoever attacks an account from elsewhere cannot keep its owner out: a browser that has
+        signed in to it before has a limit of its own.
+        """
+        if found is not None and visitor.known_to == found.user.id:
+            return [self._limits.at_account("sign_in from a known browser", found.user.id)], []
+        return (
+            [self._limits.at_account("sign_in", fold_email(email))],
+            [self._limits.from_address("sign_in", visitor.address)],
+        )
+
+    def _take(self, limits: Sequence[Limit], user: User | None, action: str) -> None:
+        try:
+            self._throttle.take(limits)
+        except TooManyAttempts as refused:
+            if refused.is_first:
+                self._announcer.announce(Throttled(user=user, action=action))
+            raise
+
+    def _confirmed(self, email: str, found: Credentials | None, password: str) -> Credentials:
+        verified = self._verified(found, password)
+        if self._confirmed_or_upgraded(verified, password):
+            return verified
+        # Meanwhile the password was changed, or its hash upgraded by another sign-in.
+        verified = self._verified(self._users.credentials(email), password)
+        if not self._users.confirm(verified):
+            raise InvalidCredentials
+        return verified
+
+    def _verified(self, found: Credentials | None, password: str) -> Credentials:
+        # The right password would cost less than a wrong one where the hash is of fewer rounds, so
+        # that of a disabled account is not compared at all.
+        if found is not None and not found.user.is_active:
+            found = None
+        known_hash = found.password_hash if found is not None else None
+        if not self._hasher.verify(password, known_hash) or found is None:
+            raise InvalidCredentials
+        return found
+
+    def _confirmed_or_upgraded(self, found: Credentials, password: str) -> bool:
+        """Either holds the account as it is until the transaction ends. A change of the password
+        ends all sessions; one that was begun with the old password must not slip in behind it."""
+        if not self._hasher.needs_upgrade(found.password_hash):
+            return self._users.confirm(found)
+        upgraded = self._hasher.hash(password)
+        return self._users.replace_password_hash(found.user.id, found.password_hash, upgraded)
+
+
+def wrong_current_password() -> InvalidInput:
+    return InvalidInput({"current_password": [Problem("wrong_password")]})
+
+
+def refuse(**problems: Sequence[Problem]) -> None:
+    """Raises `InvalidInput` with all fields that have problems, if any has."""
+    found = {field: listed for field, listed in problems.items() if listed}
+    if found:
+        raise InvalidInput(found)
+
+
+def presented_email_problems(email: str) -> Sequence[Problem]:
+    """Looser than at sign-up: an address that merely looks odd is an unknown one, not an error."""
+    if not email:
+        return (Problem("required"),)
+    if len(email) > EMAIL_MAX_LENGTH:
+        return (Problem("too_long", {"maximum": EMAIL_MAX_LENGTH}),)
+    if not is_storable(email):
+        return (Problem("bad_characters"),)
+    return ()

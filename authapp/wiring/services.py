@@ -1,0 +1,116 @@
+"""The use cases, each with what it needs, for a request or for a command."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from authapp.domain.events import Announcer
+from authapp.domain.passwords import PasswordHasher, PasswordPolicy
+from authapp.domain.sessions import SessionDirectory
+from authapp.domain.throttle import Limits
+from authapp.repositories.clock import SqlClock
+from authapp.repositories.connections import Connections, RequestConnections
+from authapp.repositories.events import SqlEventLog
+from authapp.repositories.outbox import SqlOutbox
+from authapp.repositories.throttle import SqlThrottle
+from authapp.repositories.tokens import SqlTokenRepository
+from authapp.repositories.users import SqlUserRepository
+from authapp.security.announcer import EventAnnouncer, RequestAnnouncer
+from authapp.security.passwords import BcryptHasher
+from authapp.services.passwords import Passwords
+from authapp.services.sessions import OwnSessions
+from authapp.services.sign_ins import SignIns
+from authapp.services.users import Accounts
+from authapp.settings import Settings
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all requests share: it keeps nothing of any of them."""
+
+    settings: Settings
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    limits: Limits
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Shared":
+        password, site = settings.password, settings.site
+        host = urlsplit(site.url).hostname or ""
+        return cls(
+            settings=settings,
+            hasher=BcryptHasher(password.bcrypt_rounds, password.pepper),
+            policy=PasswordPolicy(password.min_length, (site.name, host)),
+            limits=Limits(settings.throttle.account, settings.throttle.address),
+        )
+
+
+class Services:
+    """The use cases over one transaction. Each is made when it is first asked for."""
+
+    def __init__(self, shared: Shared, connections: Connections) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._users = SqlUserRepository(connections)
+        self._tokens = SqlTokenRepository(connections)
+        self._throttle = SqlThrottle(connections)
+        self._clock = SqlClock(connections)
+        self._events = SqlEventLog(connections)
+
+    @property
+    def _sessions(self) -> SessionDirectory:
+        raise NotImplementedError
+
+    @cached_property
+    def _outbox(self) -> SqlOutbox:
+        return SqlOutbox(self._connections)
+
+    @cached_property
+    def _announcer(self) -> Announcer:
+        return EventAnnouncer(self._events, self._outbox)
+
+    @cached_property
+    def passwords(self) -> Passwords:
+        shared = self._shared
+        return Passwords(self._users, shared.hasher, self._throttle, shared.limits, self._announcer)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(
+            users=self._users,
+            sessions=self._sessions,
+            tokens=self._tokens,
+            outbox=self._outbox,
+            passwords=self.passwords,
+            hasher=self._shared.hasher,
+            policy=self._shared.policy,
+            throttle=self._throttle,
+            limits=self._shared.limits,
+            announcer=self._announcer,
+        )
+
+    @cached_property
+    def sign_ins(self) -> SignIns:
+        return SignIns(self._announcer)
+
+    @cached_property
+    def own_sessions(self) -> OwnSessions:
+        return OwnSessions(self._sessions, self._announcer)
+
+
+class RequestServices(Services):
+    """The use cases for one request, over its transaction: `request.services`."""
+
+    def __init__(self, shared: Shared, request: Any) -> None:
+        super().__init__(shared, RequestConnections(request))
+        self._request = request
+
+    @property
+    def _sessions(self) -> SessionDirectory:
+        sessions: SessionDirectory = self._request.sessions
+        return sessions
+
+    @cached_property
+    def _announcer(self) -> Announcer:
+        return RequestAnnouncer(self._request, EventAnnouncer(self._events, self._outbox))

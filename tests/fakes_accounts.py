@@ -1,0 +1,150 @@
+"""Stand-ins for what accounts need besides users and sessions, in memory.
+
+`tests/contracts` holds them to what the real ones do. They have no transactions: what is written is
+there at once. Time stands still but for what a test adds to `now`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from authapp.domain.events import AccountEvent
+from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
+from authapp.domain.throttle import Limit, TooManyAttempts
+from authapp.domain.tokens import Purpose, Token
+
+
+@dataclass
+class RecordingAnnouncer:
+    """Implements `authapp.domain.events.Announcer`: keeps what it is told."""
+
+    events: list[AccountEvent] = field(default_factory=list)
+
+    def announce(self, event: AccountEvent, /) -> None:
+        self.events.append(event)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+@dataclass
+class InMemoryTokens:
+    """Implements `authapp.domain.tokens.TokenRepository`."""
+
+    tokens: dict[bytes, tuple[Token, datetime]] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None:
+        self.tokens[token_hash] = (token, self.now + lifetime)
+
+    def find(self, token_hash: bytes) -> Token | None:
+        token, expires_at = self.tokens.get(token_hash, (None, self.now))
+        return token if expires_at > self.now else None
+
+    def use(self, token_hash: bytes) -> bool:
+        is_good = self.find(token_hash) is not None
+        self.tokens.pop(token_hash, None)
+        return is_good
+
+    def revoke(self, user_id: UUID, *purposes: Purpose) -> None:
+        self.tokens = {
+            token_hash: (token, expires_at)
+            for token_hash, (token, expires_at) in self.tokens.items()
+            if token.user_id != user_id or (purposes and token.purpose not in purposes)
+        }
+
+    def purge(self) -> int:
+        expired = [h for h, (_, expires_at) in self.tokens.items() if expires_at <= self.now]
+        for token_hash in expired:
+            del self.tokens[token_hash]
+        return len(expired)
+
+
+@dataclass
+class WaitingLetter:
+    id: UUID
+    letter: Letter
+    created_at: datetime
+    due_at: datetime | None
+    attempts: int = 0
+    error: str | None = None
+
+
+@dataclass
+class InMemoryOutbox:
+    """Implements `authapp.domain.mail.Outbox`."""
+
+    rows: list[WaitingLetter] = field(default_factory=list)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def letters(self) -> list[Letter]:
+        return [row.letter for row in self.rows]
+
+    def put(self, letter: Letter) -> None:
+        self.rows.append(WaitingLetter(uuid4(), letter, self.now, self.now))
+
+    def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:
+        self.rows = [
+            row
+            for row in self.rows
+            if row.letter.user_id != user_id or row.letter.kind not in kinds
+        ]
+
+    def claim(self, limit: int, lease: timedelta) -> Sequence[PostedLetter]:
+        due = [row for row in self.rows if row.due_at is not None and row.due_at <= self.now]
+        claimed = sorted(due, key=lambda row: row.due_at or self.now)[:limit]
+        for row in claimed:
+            row.due_at = self.now + lease
+            row.attempts += 1
+        return [PostedLetter(r.id, r.letter, r.attempts, r.created_at) for r in claimed]
+
+    def sent(self, letter_id: UUID) -> None:
+        self.rows = [row for row in self.rows if row.id != letter_id]
+
+    def failed(self, letter_id: UUID, reason: str, retry_in: timedelta | None) -> None:
+        for row in self.rows:
+            if row.id == letter_id:
+                row.error = reason
+                row.due_at = self.now + retry_in if retry_in is not None else None
+
+    def counts(self) -> OutboxCounts:
+        failed = sum(row.due_at is None for row in self.rows)
+        return OutboxCounts(len(self.rows) - failed, failed)
+
+
+@dataclass
+class InMemoryThrottle:
+    """Implements `authapp.domain.throttle.Throttle`."""
+
+    counters: dict[bytes, tuple[int, datetime]] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def take(self, limits: Sequence[Limit]) -> None:
+        for limit in limits:
+            count, resets_at = self.counters.get(limit.key, (0, self.now))
+            if resets_at <= self.now:
+                count, resets_at = 0, self.now + limit.rate.period
+            count += 1
+            self.counters[limit.key] = (count, resets_at)
+            if count > limit.rate.count:
+                is_first = count == limit.rate.count + 1
+                raise TooManyAttempts(resets_at - self.now, is_first=is_first)
+
+    def give_back(self, limits: Sequence[Limit]) -> None:
+        for limit in limits:
+            count, resets_at = self.counters.get(limit.key, (0, self.now))
+            if count > 0:
+                self.counters[limit.key] = (count - 1, resets_at)
+
+    def clear(self, limits: Sequence[Limit]) -> None:
+        for limit in limits:
+            self.counters.pop(limit.key, None)
+
+    def purge(self) -> int:
+        over = [key for key, (_, resets_at) in self.counters.items() if resets_at <= self.now]
+        for key in over:
+            del self.counters[key]
+        return len(over)
