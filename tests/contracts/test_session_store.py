@@ -30,7 +30,7 @@ from authapp.domain.sessions import (
     SessionRecord,
     SessionStore,
 )
-from authapp.repositories.connections import RequestConnections
+from authapp.repositories.connections import BoundConnections, RequestConnections
 from authapp.repositories.schema import SessionRow, UserRow
 from authapp.repositories.sessions import (
     Owner,
@@ -107,8 +107,9 @@ class SqlSessions:
                 tm.abort()
 
     def new_user(self) -> Any:
-        with DbSession(self._engine) as dbsession, dbsession.begin():
-            return SqlUserRepository(dbsession).add("Ada", f"{uuid4()}@example.com", "a hash")
+        with self._engine.begin() as connection:
+            users = SqlUserRepository(BoundConnections(connection))
+            return users.add("Ada", f"{uuid4()}@example.com", "a hash")
 
     def delete_user(self, user_id: Any) -> None:
         self._connection.execute(text("DELETE FROM users WHERE id = :id"), {"id": user_id})

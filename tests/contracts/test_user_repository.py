@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.orm import Session as DbSession
 
 from authapp.domain.errors import EmailTaken, UserNotFound
 from authapp.domain.users import Credentials, Role, Status, UserRepository, fold_email
+from authapp.repositories.connections import BoundConnections
 from authapp.repositories.users import SqlUserRepository
 from tests.contracts.waiting import wait_until_blocked
 from tests.fakes import InMemoryUserRepository
@@ -26,9 +26,8 @@ def users(request):
         yield InMemoryUserRepository()
         return
     request.getfixturevalue("db")
-    with DbSession(request.getfixturevalue("engine")) as dbsession:
-        yield SqlUserRepository(dbsession)
-        dbsession.rollback()
+    with request.getfixturevalue("engine").connect() as connection:
+        yield SqlUserRepository(BoundConnections(connection))
 
 
 class TestUserRepository:
@@ -196,9 +195,10 @@ class TestUserRepository:
 def test_of_two_who_want_an_address_at_once_the_second_has_it_only_if_the_first_gives_up(
     engine: Engine, db: Connection, end: str
 ):
-    with ThreadPoolExecutor(1) as thread, DbSession(engine) as other, DbSession(engine) as one:
-        SqlUserRepository(one).add("One", "ada@example.com", HASH)
-        second = thread.submit(SqlUserRepository(other).add, "Other", "Ada@example.com", HASH)
+    with ThreadPoolExecutor(1) as thread, engine.connect() as other, engine.connect() as one:
+        SqlUserRepository(BoundConnections(one)).add("One", "ada@example.com", HASH)
+        others = SqlUserRepository(BoundConnections(other))
+        second = thread.submit(others.add, "Other", "Ada@example.com", HASH)
         wait_until_blocked(db)
         getattr(one, end)()
 
