@@ -40,7 +40,9 @@ class Token:
 
 
 class TokenRepository(Protocol):
-    def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None: ...
+    def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None:
+        """Makes the token good for so long; one for a user who is gone never is."""
+        ...
 
     def find(self, token_hash: bytes) -> Token | None:
         """What the token stands for, while it is good; it stays good."""
