@@ -67,4 +67,5 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # Anything may be given as a token, even what is no text: JSON can say half a surrogate pair.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
