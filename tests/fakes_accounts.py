@@ -4,13 +4,15 @@
 there at once. Time stands still but for what a test adds to `now`.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from authapp.domain.events import AccountEvent
+from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
+from authapp.domain.sessions import Client
 from authapp.domain.throttle import Limit, TooManyAttempts
 from authapp.domain.tokens import Purpose, Token
 
@@ -99,6 +101,7 @@ class InMemoryOutbox:
         for row in claimed:
             row.due_at = self.now + lease
             row.attempts += 1
+        claimed.sort(key=lambda row: row.created_at)
         return [PostedLetter(r.id, r.letter, r.attempts, r.created_at) for r in claimed]
 
     def sent(self, letter_id: UUID) -> None:
@@ -131,7 +134,8 @@ class InMemoryThrottle:
             self.counters[limit.key] = (count, resets_at)
             if count > limit.rate.count:
                 is_first = count == limit.rate.count + 1
-                raise TooManyAttempts(resets_at - self.now, is_first=is_first)
+                retry_after = max(resets_at - self.now, timedelta(seconds=1))
+                raise TooManyAttempts(retry_after, is_first=is_first)
 
     def give_back(self, limits: Sequence[Limit]) -> None:
         for limit in limits:
@@ -148,3 +152,37 @@ class InMemoryThrottle:
         for key in over:
             del self.counters[key]
         return len(over)
+
+
+@dataclass
+class InMemoryEventLog:
+    """Implements `authapp.domain.events.EventLog`, and writes down as the real one does."""
+
+    events: list[RecordedEvent] = field(default_factory=list)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def add(self, event: AccountEvent, client: Client) -> None:
+        self.events.append(
+            RecordedEvent(
+                id=next(self._ids),
+                kind=event.kind,
+                created_at=self.now,
+                user_id=event.user.id if event.user else None,
+                by=event.by.id if event.by else None,
+                address=client.address,
+                user_agent=client.user_agent,
+                details=dict(event.details),
+            )
+        )
+
+    def of_user(
+        self, user_id: UUID, *, limit: int, before: int | None = None
+    ) -> Sequence[RecordedEvent]:
+        found = [e for e in self.events if e.user_id == user_id and (not before or e.id < before)]
+        return sorted(found, key=lambda event: event.id, reverse=True)[:limit]
+
+    def purge(self, age: timedelta, batch_size: int) -> int:
+        old = [event for event in self.events if event.created_at < self.now - age][:batch_size]
+        self.events = [event for event in self.events if event not in old]
+        return len(old)

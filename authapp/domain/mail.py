@@ -86,7 +86,8 @@ class Transport(Protocol):
 
 class Outbox(Protocol):
     def put(self, letter: Letter) -> None:
-        """Has the letter sent if, and only if, the transaction commits."""
+        """Has the letter sent if, and only if, the transaction commits; one about a user who is
+        gone is not kept."""
         ...
 
     def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:

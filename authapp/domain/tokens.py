@@ -40,7 +40,9 @@ class Token:
 
 
 class TokenRepository(Protocol):
-    def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None: ...
+    def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None:
+        """Makes the token good for so long; one for a user who is gone never is."""
+        ...
 
     def find(self, token_hash: bytes) -> Token | None:
         """What the token stands for, while it is good; it stays good."""
@@ -65,4 +67,5 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # Anything may be given as a token, even what is no text: JSON can say half a surrogate pair.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -102,8 +102,8 @@ class UserRepository(Protocol):
         ...
 
     def change_email(self, user_id: UUID, email: str) -> User:
-        """Sets an address that has been verified; raises `EmailTaken`, which ends the
-        transaction, and `UserNotFound`."""
+        """Sets an address that has been verified; raises `EmailTaken`, also in a race of two
+        requests, and `UserNotFound`."""
         ...
 
     def verify_email(self, user_id: UUID) -> User:

@@ -9,7 +9,8 @@ from sqlalchemy import delete, func, insert, literal, select
 from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.sessions import Client
 from authapp.repositories.connections import Connections
-from authapp.repositories.schema import EventRow, UserRow
+from authapp.repositories.schema import EventRow
+from authapp.repositories.users import remaining
 
 _COLUMNS = (
     EventRow.id,
@@ -31,12 +32,10 @@ class SqlEventLog:
 
     def add(self, event: AccountEvent, client: Client) -> None:
         """Writes the event down with the transaction, or at once, as its class says."""
-        # A user who has been deleted, in this transaction or by another, cannot be referred to.
-        user_id = event.user.id if event.user else None
-        existing = select(UserRow.id).where(UserRow.id == user_id).scalar_subquery()
         statement = insert(EventRow).values(
             kind=event.kind,
-            user_id=existing,
+            # A user who has been deleted, in this transaction or by another, cannot be referred to.
+            user_id=remaining(event.user.id).scalar_subquery() if event.user else None,
             by_id=event.by.id if event.by else None,
             address=client.address,
             user_agent=client.user_agent,

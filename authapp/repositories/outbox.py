@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, literal, select, update
+from sqlalchemy import Row, Uuid, delete, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import LetterRow
+from authapp.repositories.users import remaining
 
 
 class SqlOutbox:
@@ -19,12 +21,16 @@ class SqlOutbox:
         self._connections = connections
 
     def put(self, letter: Letter) -> None:
-        statement = insert(LetterRow).values(
-            kind=letter.kind,
-            recipient=letter.recipient,
-            user_id=letter.user_id,
-            params=dict(letter.params),
-        )
+        values: dict[Any, Any] = {
+            LetterRow.kind: literal(letter.kind),
+            LetterRow.recipient: literal(letter.recipient),
+            LetterRow.user_id: literal(letter.user_id, Uuid),
+            LetterRow.params: literal(dict(letter.params), JSONB),
+        }
+        row = select(*values.values())
+        if letter.user_id is not None:
+            row = row.where(remaining(letter.user_id).exists())
+        statement = insert(LetterRow).from_select(list(values), row)
         self._connections.inside(lambda c: c.execute(statement))
 
     def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:

@@ -1,6 +1,7 @@
 """Tokens that were sent by mail, in PostgreSQL. All deadlines are by the database's clock."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, literal, select
@@ -8,6 +9,7 @@ from sqlalchemy import delete, func, insert, literal, select
 from authapp.domain.tokens import Purpose, Token
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import TokenRow
+from authapp.repositories.users import remaining
 
 
 class SqlTokenRepository:
@@ -17,13 +19,15 @@ class SqlTokenRepository:
         self._connections = connections
 
     def add(self, token_hash: bytes, token: Token, lifetime: timedelta) -> None:
-        statement = insert(TokenRow).values(
-            token_hash=token_hash,
-            purpose=token.purpose,
-            user_id=token.user_id,
-            email=token.email,
-            expires_at=func.now() + literal(lifetime),
-        )
+        values: dict[Any, Any] = {
+            TokenRow.token_hash: literal(token_hash),
+            TokenRow.purpose: literal(token.purpose),
+            TokenRow.user_id: literal(token.user_id),
+            TokenRow.email: literal(token.email),
+            TokenRow.expires_at: func.now() + literal(lifetime),
+        }
+        row = select(*values.values()).where(remaining(token.user_id).exists())
+        statement = insert(TokenRow).from_select(list(values), row)
         self._connections.inside(lambda c: c.execute(statement))
 
     def find(self, token_hash: bytes) -> Token | None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Executable,
     Row,
+    Select,
     delete,
     func,
     literal,
@@ -41,6 +42,14 @@ def to_user(row: Sequence[Any]) -> User:
     """The user in a row that begins with `USER_COLUMNS`."""
     user_id, name, email, role, status, *others = row
     return User(user_id, name, email, Role(role), Status(status), *others[: len(USER_COLUMNS) - 5])
+
+
+def remaining(user_id: UUID) -> Select[UUID]:
+    """The id of a user who is there, and stays until the transaction ends: for rows that refer to
+    somebody who may be deleted at this very moment, which would be an error otherwise."""
+    return (
+        select(UserRow.id).where(UserRow.id == user_id).with_for_update(read=True, key_share=True)
+    )
 
 
 class SqlUserRepository:

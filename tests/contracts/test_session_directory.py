@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import zope.sqlalchemy
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.orm import Session as DbSession
-from transaction import TransactionManager
 
 from authapp.domain.sessions import SessionCounts, SessionDirectory
-from authapp.repositories.connections import RequestConnections
 from authapp.repositories.schema import SessionRow
 from authapp.repositories.sessions import SessionQueries, SqlSessionDirectory
 from authapp.settings import load_session_settings
+from tests.contracts.transactions import transaction
 from tests.fakes_sessions import InMemorySessionDirectory
 
 SETTINGS = load_session_settings({"session.secret": "not secret: the tests know it anyway"})
@@ -53,17 +49,8 @@ class SqlSessions:
     @contextmanager
     def request(self) -> Iterator[SessionDirectory]:
         """A directory within a transaction of its own, which is committed after the block."""
-        tm = TransactionManager(explicit=True)
-        tm.begin()
-        with DbSession(self._engine) as dbsession:
-            zope.sqlalchemy.register(dbsession, transaction_manager=tm)
-            scope = SimpleNamespace(dbsession=dbsession, tm=tm)
-            try:
-                yield SqlSessionDirectory(self._queries, RequestConnections(scope))
-            except BaseException:
-                tm.abort()
-                raise
-            tm.commit()
+        with transaction(self._engine) as connections:
+            yield SqlSessionDirectory(self._queries, connections)
 
     def new_user(self) -> Any:
         return self._connection.scalar(

@@ -7,18 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import zope.sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session as DbSession
-from transaction import TransactionManager
 
 from authapp.domain.sessions import (
     Client,
@@ -30,7 +26,7 @@ from authapp.domain.sessions import (
     SessionRecord,
     SessionStore,
 )
-from authapp.repositories.connections import RequestConnections
+from authapp.repositories.connections import BoundConnections
 from authapp.repositories.schema import SessionRow, UserRow
 from authapp.repositories.sessions import (
     Owner,
@@ -40,6 +36,7 @@ from authapp.repositories.sessions import (
 from authapp.repositories.users import USER_COLUMNS, SqlUserRepository, to_user
 from authapp.sessions import codec
 from authapp.settings import SessionSettings, load_session_settings
+from tests.contracts.transactions import transaction
 from tests.contracts.waiting import wait_until_blocked
 from tests.fakes import InMemorySessionStore, InMemoryUserRepository, StoredSession
 
@@ -91,24 +88,13 @@ class SqlSessions:
     @contextmanager
     def request(self, *, commit: bool = True) -> Iterator[SessionStore]:
         """A store within a transaction of its own, which ends with the block."""
-        tm = TransactionManager(explicit=True)
-        tm.begin()
-        with DbSession(self._engine, expire_on_commit=False) as dbsession:
-            zope.sqlalchemy.register(dbsession, transaction_manager=tm)
-            scope = SimpleNamespace(dbsession=dbsession, tm=tm)
-            try:
-                yield SqlSessionStore(self._queries, RequestConnections(scope))
-            except BaseException:
-                tm.abort()
-                raise
-            if commit:
-                tm.commit()
-            else:
-                tm.abort()
+        with transaction(self._engine, commit=commit) as connections:
+            yield SqlSessionStore(self._queries, connections)
 
     def new_user(self) -> Any:
-        with DbSession(self._engine) as dbsession, dbsession.begin():
-            return SqlUserRepository(dbsession).add("Ada", f"{uuid4()}@example.com", "a hash")
+        with self._engine.begin() as connection:
+            users = SqlUserRepository(BoundConnections(connection))
+            return users.add("Ada", f"{uuid4()}@example.com", "a hash")
 
     def delete_user(self, user_id: Any) -> None:
         self._connection.execute(text("DELETE FROM users WHERE id = :id"), {"id": user_id})

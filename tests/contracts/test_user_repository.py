@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.orm import Session as DbSession
 
 from authapp.domain.errors import EmailTaken, UserNotFound
 from authapp.domain.users import Credentials, Role, Status, UserRepository, fold_email
+from authapp.repositories.connections import BoundConnections
 from authapp.repositories.users import SqlUserRepository
+from tests.contracts.transactions import transaction
 from tests.contracts.waiting import wait_until_blocked
 from tests.fakes import InMemoryUserRepository
 
@@ -26,9 +28,8 @@ def users(request):
         yield InMemoryUserRepository()
         return
     request.getfixturevalue("db")
-    with DbSession(request.getfixturevalue("engine")) as dbsession:
-        yield SqlUserRepository(dbsession)
-        dbsession.rollback()
+    with request.getfixturevalue("engine").connect() as connection:
+        yield SqlUserRepository(BoundConnections(connection))
 
 
 class TestUserRepository:
@@ -181,6 +182,69 @@ class TestUserRepository:
 
         assert not users.confirm(credentials)
 
+    def test_a_new_address_is_a_verified_one(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        changed = users.change_email(ada.id, "Ada@Example.org")
+
+        assert changed.email == "Ada@Example.org"
+        assert changed.email_verified_at is not None
+        assert changed.email_verified_at.tzinfo is not None
+        assert users.by_email("ada@example.org") == changed
+        assert users.by_email("ada@example.com") is None
+        assert users.by_id(bo.id) == bo
+
+    @pytest.mark.parametrize("email", ["bo@example.com", "BO@Example.com"])
+    def test_an_address_of_somebody_elses_is_taken(self, users: UserRepository, email: str):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        with pytest.raises(EmailTaken):
+            users.change_email(ada.id, email)
+
+        assert users.by_id(ada.id) == ada  # The transaction goes on.
+        assert users.by_email("bo@example.com") == bo
+
+    def test_ones_own_address_may_change_its_case(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+
+        assert users.change_email(ada.id, "ADA@example.com").email == "ADA@example.com"
+
+    def test_nobody_has_no_address_to_change(self, users: UserRepository):
+        users.add("Ada", "ada@example.com", HASH)
+
+        for email in ("new@example.com", "ada@example.com"):
+            with pytest.raises(UserNotFound):
+                users.change_email(uuid4(), email)
+
+    def test_an_address_is_verified(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        verified = users.verify_email(ada.id)
+
+        assert verified.email_verified_at is not None
+        assert replace(verified, email_verified_at=None) == ada
+        assert users.by_id(ada.id) == verified
+        assert users.by_id(bo.id) == bo
+        with pytest.raises(UserNotFound):
+            users.verify_email(uuid4())
+
+    def test_who_wants_no_mail_of_sign_ins_says_so(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+        assert ada.notify_sign_in is True
+
+        changed = users.notify_sign_in(ada.id, False)
+
+        assert changed == replace(ada, notify_sign_in=False)
+        assert users.by_id(ada.id) == changed
+        assert users.by_id(bo.id) == bo
+        assert users.notify_sign_in(ada.id, True) == ada
+        with pytest.raises(UserNotFound):
+            users.notify_sign_in(uuid4(), True)
+
     def test_a_user_is_deleted_and_no_other(self, users: UserRepository):
         ada = users.add("Ada", "ada@example.com", "a hash")
         bo = users.add("Bo", "bo@example.com", "a hash")
@@ -196,9 +260,10 @@ class TestUserRepository:
 def test_of_two_who_want_an_address_at_once_the_second_has_it_only_if_the_first_gives_up(
     engine: Engine, db: Connection, end: str
 ):
-    with ThreadPoolExecutor(1) as thread, DbSession(engine) as other, DbSession(engine) as one:
-        SqlUserRepository(one).add("One", "ada@example.com", HASH)
-        second = thread.submit(SqlUserRepository(other).add, "Other", "Ada@example.com", HASH)
+    with ThreadPoolExecutor(1) as thread, engine.connect() as other, engine.connect() as one:
+        SqlUserRepository(BoundConnections(one)).add("One", "ada@example.com", HASH)
+        others = SqlUserRepository(BoundConnections(other))
+        second = thread.submit(others.add, "Other", "Ada@example.com", HASH)
         wait_until_blocked(db)
         getattr(one, end)()
 
@@ -207,6 +272,44 @@ def test_of_two_who_want_an_address_at_once_the_second_has_it_only_if_the_first_
                 second.result()
         else:
             assert second.result().name == "Other"
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_of_two_who_change_to_an_address_at_once_the_second_has_it_only_if_the_first_gives_up(
+    engine: Engine, db: Connection, end: str
+):
+    with engine.begin() as connection:
+        users = SqlUserRepository(BoundConnections(connection))
+        ada, bo = (users.add(name, f"{name}@example.com", HASH) for name in ("ada", "bo"))
+
+    with ThreadPoolExecutor(1) as thread, engine.connect() as other, engine.connect() as one:
+        SqlUserRepository(BoundConnections(one)).change_email(ada.id, "new@example.com")
+        others = SqlUserRepository(BoundConnections(other))
+        second = thread.submit(others.change_email, bo.id, "New@example.com")
+        wait_until_blocked(db)
+        getattr(one, end)()
+
+        if end == "commit":
+            with pytest.raises(EmailTaken):
+                second.result()
+        else:
+            assert second.result().email == "New@example.com"
+
+
+def test_address_that_is_taken_ends_no_request(engine: Engine, db: Connection):
+    with engine.begin() as connection:
+        users = SqlUserRepository(BoundConnections(connection))
+        ada, bo = (users.add(name, f"{name}@example.com", HASH) for name in ("ada", "bo"))
+
+    with transaction(engine) as connections:
+        users = SqlUserRepository(connections)
+        users.rename(ada.id, "Renamed")
+        with pytest.raises(EmailTaken):
+            users.change_email(ada.id, bo.email)
+
+    assert db.execute(text("SELECT email FROM users WHERE name = 'Renamed'")).scalar_one() == (
+        ada.email
+    )
 
 
 SPECIAL = st.sampled_from("aAzZ@kK\u212aiIıİsSſßσςΣéÉǅ\u0345🙂 \u200b")

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from authapp.domain.throttle import Visitor
 from tests.functional.lab import Note
 from tests.functional.support import (
     EMAIL,
@@ -167,7 +168,7 @@ def test_sign_in_under_way_with_the_old_password_does_not_slip_in(lab_app, db, v
     verified, changed = threading.Event(), threading.Event()
 
     def slow_sign_in(request):
-        user = request.accounts.authenticate(EMAIL, PASSWORD)
+        user = request.passwords.authenticate(EMAIL, PASSWORD, Visitor(None)).user
         verified.set()
         changed.wait(2)
         request.session.sign_in(user.id)

@@ -508,7 +508,7 @@ def test_page_costs_one_select_besides_that_of_the_session(wired_app, wire, head
     assert sent == ["SELECT", "BEGIN", "SELECT", "COMMIT"]
 
 
-def test_ending_one_costs_one_delete(wired_app, wire):
+def test_ending_one_costs_one_delete_and_the_event(wired_app, wire):
     sign_up(wired_app)
     other = another(wired_app)
     sign_in(other)
@@ -518,7 +518,7 @@ def test_ending_one_costs_one_delete(wired_app, wire):
         wired_app.post_json(path, {}, status=204)
 
     sent = [message.split()[0].rstrip(";") for message in wired]
-    assert sent == ["SELECT", "BEGIN", "DELETE", "COMMIT"]
+    assert sent == ["SELECT", "BEGIN", "DELETE", "INSERT", "COMMIT"]
 
 
 def test_hundred_sessions_fit_on_a_page(laptop, db):

@@ -20,10 +20,11 @@ from sqlalchemy.exc import IntegrityError
 import authapp
 from authapp.repositories import ENGINE, health
 from authapp.repositories.schema import Base
+from authapp.security.passwords import BcryptHasher
 from authapp.sessions.cookie import Ticket
 from authapp.settings import SettingsError
 from tests.conftest import make_app
-from tests.functional.support import JSON, sign_up
+from tests.functional.support import JSON, PASSWORD, greeting, sign_in, sign_up
 
 HOST = {"HTTP_HOST": "localhost:6543"}
 NAME = re.compile(
@@ -122,6 +123,69 @@ def test_each_step_goes_down_and_up(migrated, config):
     assert remains(migrated) == set()
 
 
+FILL = """
+INSERT INTO users (name, email, password_hash, role) VALUES
+  ('Ada', 'ada@example.com', 'a hash', 'admin'), ('Bo', 'bo@example.com', 'a hash', 'member');
+INSERT INTO sessions (token_hash, user_id, data, address, expires_at)
+  SELECT sha256(email::bytea), id, '{"n": 1}', '192.0.2.1', now() + interval '1 day' FROM users;
+INSERT INTO sessions (token_hash, expires_at) VALUES ('a visitor', now());
+"""
+
+
+def rows_of_0001(engine: Engine) -> Any:
+    """What the tables of the first migration hold, column by column."""
+    with engine.connect() as connection:
+        users = connection.execute(
+            text(
+                "SELECT id, name, email, password_hash, role, status, email_verified_at, "
+                "created_at FROM users ORDER BY email"
+            )
+        ).all()
+        sessions = connection.execute(
+            text(
+                "SELECT id, token_hash, user_id, data, persistent, created_at, last_seen_at, "
+                "expires_at, address, user_agent FROM sessions ORDER BY token_hash"
+            )
+        ).all()
+    return users, sessions
+
+
+def test_database_of_the_first_version_goes_up_and_down_with_its_rows(empty, config):
+    alembic.command.upgrade(config, "0001")
+    with empty.begin() as connection:
+        connection.execute(text(FILL))
+    before = rows_of_0001(empty)
+    assert [len(rows) for rows in before] == [2, 3]
+
+    alembic.command.upgrade(config, "head")
+
+    assert rows_of_0001(empty) == before
+    assert differences(empty) == []
+    with empty.connect() as connection:
+        added = "SELECT DISTINCT notify_sign_in, second_factor_at FROM users"
+        assert connection.execute(text(added)).all() == [(True, None)]
+
+    alembic.command.downgrade(config, "0001")
+
+    assert rows_of_0001(empty) == before
+
+
+def test_people_of_the_first_version_sign_in_after_the_migration(empty, config):
+    alembic.command.upgrade(config, "0001")
+    with empty.begin() as connection:
+        connection.execute(text(FILL))
+        hashed = BcryptHasher(4).hash(PASSWORD)
+        connection.execute(text("UPDATE users SET password_hash = :hashed"), {"hashed": hashed})
+    alembic.command.upgrade(config, "head")
+    wsgi_app = make_app(url_of(empty))
+    app = webtest.TestApp(wsgi_app, extra_environ=HOST)
+
+    assert sign_in(app, email="ada@example.com").status_int == 303
+    assert greeting(app) == "Ada"
+
+    wsgi_app.registry[ENGINE].dispose()
+
+
 def test_upgrading_twice_changes_nothing(migrated, config):
     with migrated.begin() as connection:
         insert = "INSERT INTO users (name, email, password_hash) VALUES ('a', 'a@example.com', '')"
@@ -168,6 +232,7 @@ def test_every_constraint_and_index_is_named_by_the_convention(migrated):
 
     found = [row for row in (*constraints, *indexes) if row[1] != "alembic_version"]
     assert len(found) > 10
+    assert {row[1] for row in found} == set(Base.metadata.tables)
     for name, table, referred in found:
         pattern = NAME.pattern.format(table=table, referred=referred)
         assert re.fullmatch(pattern, name), (name, table)
@@ -329,11 +394,41 @@ def test_session_is_of_a_user_who_exists_or_of_nobody(refused, db):
     assert db.execute(text("SELECT count(*) FROM sessions")).scalar_one() == 1
 
 
+OF_A_USER = {"sessions", "tokens", "outbox", "security_events", "second_factors", "recovery_codes"}
+
+
+def test_what_belongs_to_a_user_goes_with_the_user(db):
+    cascades = db.execute(
+        text(
+            "SELECT conrelid::regclass::text FROM pg_constraint "
+            "WHERE contype = 'f' AND confrelid = 'users'::regclass AND confdeltype = 'c'"
+        )
+    ).scalars()
+    having = db.execute(
+        text(
+            "SELECT table_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND column_name = 'user_id'"
+        )
+    ).scalars()
+    assert set(cascades) == set(having) == OF_A_USER
+
+
+def test_and_deleting_a_user_looks_through_no_table(db):
+    """Each foreign key is the first column of an index."""
+    indexed = db.execute(
+        text(
+            "SELECT i.indrelid::regclass::text FROM pg_index i JOIN pg_attribute a "
+            "ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE a.attname = 'user_id'"
+        )
+    ).scalars()
+    assert set(indexed) >= OF_A_USER
+
+
 def test_times_have_a_time_zone(db):
     types = db.execute(
         text(
             "SELECT DISTINCT data_type FROM information_schema.columns "
-            "WHERE table_name IN ('users', 'sessions') AND column_name LIKE '%\\_at'"
+            "WHERE table_schema = 'public' AND column_name LIKE '%\\_at'"
         )
     ).scalars()
     assert set(types) == {"timestamp with time zone"}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authapp import settings as reading
+from authapp.domain.throttle import Rate
 from authapp.settings import (
     Settings,
     SettingsError,
@@ -73,9 +74,14 @@ class TestDefaults:
         settings = load()
 
         assert settings.mode.development is False
-        assert settings.throttle.account == (10, timedelta(minutes=15))
-        assert settings.throttle.address == (100, timedelta(minutes=15))
+        assert settings.throttle.account == Rate(10, timedelta(minutes=15))
+        assert settings.throttle.address == Rate(100, timedelta(minutes=15))
+        assert settings.sign_in.recent == timedelta(hours=1)
+        assert settings.second_factor.required_for_admins is False
         assert settings.mail.url == "console:"
+        assert settings.mail.background is True
+        assert settings.mail.interval == timedelta(seconds=10)
+        assert settings.events.keep == timedelta(days=365)
         assert settings.registration.enabled is True
         assert settings.database.echo is False
 
@@ -309,7 +315,7 @@ class TestReaders:
             reading.read_database_url(text)
 
     def test_rates(self):
-        assert reading.read_rate("10/15m") == (10, timedelta(minutes=15))
+        assert reading.read_rate("10/15m") == Rate(10, timedelta(minutes=15))
 
     @pytest.mark.parametrize(
         "text", ["10", "10/", "/15m", "0/15m", "10/0m", "10/15", "x/15m", "1/2/3m"]
@@ -368,20 +374,30 @@ class TestProblems:
             password__min_length="4",
             site__url="accounts.example.com",
             throttle__account="often",
+            sign_in__recent="lately",
+            second_factor__required_for_admins="sometimes",
             mail__url="pigeon:",
+            mail__background="where",
+            mail__interval="now and then",
+            events__keep="for ever",
             registration__enabled="perhaps",
             authapp__developement="true",
         )
 
         assert sorted(problem.partition(":")[0] for problem in found) == [
             "authapp.developement",
+            "events.keep",
+            "mail.background",
+            "mail.interval",
             "mail.url",
             "password.min_length",
             "registration.enabled",
+            "second_factor.required_for_admins",
             "session.cookie_samesite",
             "session.lifetime",
             "session.lifetme",
             "session.secret",
+            "sign_in.recent",
             "site.url",
             "sqlalchemy.pool_size",
             "sqlalchemy.url",
@@ -416,7 +432,10 @@ class TestProblems:
             "password",
             "site",
             "throttle",
+            "sign_in",
+            "second_factor",
             "mail",
+            "events",
             "registration",
         ],
     )
