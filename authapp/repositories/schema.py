@@ -73,14 +73,12 @@ class UserRow(Base):
         # The rare ones are asked for; an index over all members would serve nobody. In the order
         # in which they are listed, so that a page of them is a stretch of the index.
         Index(
-            "ix_users_role_email",
-            "role",
+            "ix_users_email_by_role",
             text('lower(email COLLATE "C")'),
             postgresql_where=text(f"role != '{Role.MEMBER}'"),
         ),
         Index(
-            "ix_users_status_email",
-            "status",
+            "ix_users_email_by_status",
             text('lower(email COLLATE "C")'),
             postgresql_where=text(f"status != '{Status.ACTIVE}'"),
         ),

@@ -16,15 +16,15 @@ depends_on = None
 def upgrade() -> None:
     folded_email = sa.text('lower(email COLLATE "C")')
     op.create_index(
-        "ix_users_role_email",
+        "ix_users_email_by_role",
         "users",
-        ["role", folded_email],
+        [folded_email],
         postgresql_where=sa.text("role != 'member'"),
     )
     op.create_index(
-        "ix_users_status_email",
+        "ix_users_email_by_status",
         "users",
-        ["status", folded_email],
+        [folded_email],
         postgresql_where=sa.text("status != 'active'"),
     )
     op.drop_index("ix_users_role", "users")
@@ -38,5 +38,5 @@ def downgrade() -> None:
     op.create_index(
         "ix_users_status", "users", ["status"], postgresql_where=sa.text("status != 'active'")
     )
-    op.drop_index("ix_users_role_email", "users")
-    op.drop_index("ix_users_status_email", "users")
+    op.drop_index("ix_users_email_by_role", "users")
+    op.drop_index("ix_users_email_by_status", "users")
