@@ -190,8 +190,8 @@ class SqlUserDirectory:
         return _changed(self._connections.inside(lambda c: c.execute(statement).one_or_none()))
 
 
-def _matching(query: UserQuery) -> Select[Any]:
-    statement: Select[Any] = select(*USER_COLUMNS)
+def _matching(query: UserQuery) -> Select[*tuple[Any, ...]]:
+    statement: Select[*tuple[Any, ...]] = select(*USER_COLUMNS)
     if query.email:
         literally = re.sub(r"([\\%_])", r"\\\1", fold_email(query.email))
         statement = statement.where(FOLDED_EMAIL.like(f"{literally}%"))
