@@ -4,7 +4,7 @@ They have no transactions: what is written is there at once.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from authapp.domain.sessions import (
     Rotation,
     SessionRecord,
 )
-from authapp.domain.users import Credentials, Role, Status, User, fold_email
+from authapp.domain.users import Credentials, Role, Status, User, UserQuery, fold_email
 from authapp.settings import SessionSettings
 
 
@@ -98,12 +98,52 @@ class InMemoryUserRepository:
     def delete(self, user_id: UUID) -> None:
         self._accounts.pop(user_id, None)
 
+    def hold_admins(self) -> Collection[UUID]:
+        users = [account.user for account in self._accounts.values()]
+        return [user.id for user in users if user.role is Role.ADMIN and user.is_active]
+
     def _alter(self, user_id: UUID, **changes: Any) -> User:
         account = self._accounts.get(user_id)
         if account is None:
             raise UserNotFound
         self._accounts[user_id] = replace(account, user=replace(account.user, **changes))
         return self._accounts[user_id].user
+
+
+class InMemoryUserDirectory:
+    """Implements `authapp.domain.users.UserDirectory`, over the users of a repository."""
+
+    def __init__(self, users: InMemoryUserRepository) -> None:
+        self._users = users
+
+    def page(self, query: UserQuery, *, limit: int, after: str | None = None) -> Sequence[User]:
+        def is_wanted(user: User) -> bool:
+            return (
+                fold_email(user.email).startswith(fold_email(query.email))
+                and query.role in (None, user.role)
+                and query.status in (None, user.status)
+                and (after is None or order(user) > fold_email(after).encode())
+            )
+
+        def order(user: User) -> bytes:
+            return fold_email(user.email).encode()
+
+        users = [account.user for account in self._users._accounts.values()]
+        return sorted(filter(is_wanted, users), key=order)[:limit]
+
+    def hold(self, user_id: UUID) -> User | None:
+        return self._users.by_id(user_id)
+
+    def set_status(self, user_id: UUID, status: Status) -> User:
+        return self._changed(user_id, status=status)
+
+    def set_role(self, user_id: UUID, role: Role) -> User:
+        return self._changed(user_id, role=role)
+
+    def _changed(self, user_id: UUID, **changes: Any) -> User:
+        if self._users.by_id(user_id) is None:
+            raise UserNotFound
+        return self._users._alter(user_id, **changes)
 
 
 class RecordingHasher:

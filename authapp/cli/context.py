@@ -1,7 +1,8 @@
 """What all commands share: the settings, the database, and how to answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,11 +16,13 @@ from authapp.repositories.embedded import EmbeddedError
 from authapp.repositories.engine import UNAVAILABLE, make_engine
 from authapp.repositories.sessions import SqlSessionDirectory
 from authapp.settings import (
+    Settings,
     SettingsError,
     expand,
     load_database_settings,
     load_session_settings,
 )
+from authapp.wiring.services import CommandServices, Shared
 from authapp.wiring.sessions import session_directory
 
 T = TypeVar("T")
@@ -38,7 +41,15 @@ class Context:
 
     @cached_property
     def sessions(self) -> SqlSessionDirectory:
+        """Each of its calls commits by itself."""
         return session_directory(self.engine, self._load(load_session_settings))
+
+    @contextmanager
+    def services(self) -> Iterator[CommandServices]:
+        """The use cases, over one transaction, which commits at the end or leaves nothing."""
+        shared = Shared.of(self._load(Settings.load))
+        with self.engine.begin() as connection:
+            yield CommandServices(shared, connection)
 
     def _load(self, load: Callable[[Mapping[str, Any]], T]) -> T:
         """Only what a command needs, so that those for the sessions serve an application as well

@@ -4,6 +4,7 @@ import click
 
 from authapp.cli.context import Context
 from authapp.cli.sessions import sessions
+from authapp.cli.users import users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,3 +28,4 @@ def main(click_context: click.Context, ini: str, as_json: bool) -> None:
 
 
 main.add_command(sessions)
+main.add_command(users)

@@ -39,3 +39,15 @@ class EmailTaken(DomainError):
 
 class UserNotFound(DomainError):
     """There is no such user (any more)."""
+
+
+class NoSuchAccount(DomainError):
+    """An administrator or an operator has named somebody whom there is not (any more)."""
+
+
+class LastAdmin(DomainError):
+    """Nobody could administer accounts any more, and nobody could change that."""
+
+
+class AdminNoMore(DomainError):
+    """Whoever acts was an administrator when the request came, and has ceased to be one."""

@@ -24,7 +24,7 @@ def letter_about(event: AccountEvent) -> Letter | None:
         return None
     params = {"name": user.name, "email": user.email}
     match event:
-        case events.UserSignedUp():
+        case events.UserSignedUp() if user.email_verified_at is None:
             return Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params)
         case events.SignedIn(new_device=True) if user.notify_sign_in:
             return Letter(LetterKind.NEW_SIGN_IN, user.email, user.id, params)

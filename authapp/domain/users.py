@@ -1,14 +1,14 @@
 """Users: who they are, what their names and addresses may be, and what the rules need stored."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from authapp.domain.errors import Problem
+from authapp.domain.errors import LastAdmin, Problem
 from authapp.domain.text import line_problems
 
 NAME_MAX_LENGTH = 100
@@ -121,6 +121,49 @@ class UserRepository(Protocol):
     def delete(self, user_id: UUID) -> None:
         """Deletes the user and all that belongs to them."""
         ...
+
+    def hold_admins(self) -> Collection[UUID]:
+        """The ids of the active administrators, who are held as they are until the transaction
+        ends. Whoever would make one administrator fewer asks for this before anything else, so
+        that of several at once each sees what the one before has left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery:
+    """Which users are looked for. `email` is what the address begins with, without regard to
+    case."""
+
+    email: str = ""
+    role: Role | None = None
+    status: Status | None = None
+
+
+class UserDirectory(Protocol):
+    """Looking at all users, and changing what they may."""
+
+    def page(self, query: UserQuery, *, limit: int, after: str | None = None) -> Sequence[User]:
+        """In the order of their folded addresses, those that come behind the address `after`,
+        whether or not anybody has it."""
+        ...
+
+    def hold(self, user_id: UUID) -> User | None:
+        """The user, who is held as they are until the transaction ends."""
+        ...
+
+    def set_status(self, user_id: UUID, status: Status) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+    def set_role(self, user_id: UUID, role: Role) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+
+def check_admin_remains(admins: Collection[UUID], leaving: UUID) -> None:
+    """Raises `LastAdmin` if of the active administrators there is none but the one who leaves."""
+    if set(admins) == {leaving}:
+        raise LastAdmin
 
 
 def fold_email(email: str) -> str:

@@ -1,6 +1,7 @@
 """Users in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from authapp.domain.errors import EmailTaken, UserNotFound
-from authapp.domain.users import Credentials, Role, Status, User
+from authapp.domain.users import Credentials, Role, Status, User, UserQuery, fold_email
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import UserRow
 
@@ -36,6 +37,8 @@ USER_COLUMNS = (
     UserRow.notify_sign_in,
     UserRow.second_factor_at,
 )
+# Spelt as the indexes are, so that they are used.
+FOLDED_EMAIL = func.lower(UserRow.email.collate("C"))
 
 
 def to_user(row: Sequence[Any]) -> User:
@@ -131,6 +134,17 @@ class SqlUserRepository:
     def delete(self, user_id: UUID) -> None:
         self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
 
+    def hold_admins(self) -> Collection[UUID]:
+        # In one order, so that no two wait for each other; and such that rows that refer to an
+        # administrator, as those of events do, can be added meanwhile.
+        statement = (
+            select(UserRow.id)
+            .where(UserRow.role == Role.ADMIN, UserRow.status == Status.ACTIVE)
+            .order_by(UserRow.id)
+            .with_for_update(key_share=True)
+        )
+        return self._connections.inside(lambda c: c.execute(statement).scalars().all())
+
     def _change(self, user_id: UUID, **values: Any) -> User:
         return _changed(self._write(_change_of(user_id, values)))
 
@@ -149,6 +163,53 @@ class SqlUserRepository:
         return self._connections.inside(lambda c: c.execute(statement).one_or_none())
 
 
+class SqlUserDirectory:
+    """Implements `authapp.domain.users.UserDirectory`.
+
+    A page is a stretch of an index in its order, however many users there are: of the unique one
+    over all addresses, or of one over the addresses of a rare role or status.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def page(self, query: UserQuery, *, limit: int, after: str | None = None) -> Sequence[User]:
+        statement = _matching(query).order_by(FOLDED_EMAIL).limit(limit)
+        if after is not None:
+            statement = statement.where(fold_email(after) < FOLDED_EMAIL)
+        rows = self._connections.beside(lambda c: c.execute(statement).all())
+        return [to_user(row) for row in rows]
+
+    def hold(self, user_id: UUID) -> User | None:
+        # A sign-in that is under way holds the row as well: `confirm`. It is waited for.
+        statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
+        statement = statement.with_for_update(key_share=True)
+        row = self._connections.inside(lambda c: c.execute(statement).one_or_none())
+        return to_user(row) if row else None
+
+    def set_status(self, user_id: UUID, status: Status) -> User:
+        return self._change(user_id, status=status)
+
+    def set_role(self, user_id: UUID, role: Role) -> User:
+        return self._change(user_id, role=role)
+
+    def _change(self, user_id: UUID, **values: Any) -> User:
+        statement = _change_of(user_id, values)
+        return _changed(self._connections.inside(lambda c: c.execute(statement).one_or_none()))
+
+
+def _matching(query: UserQuery) -> Select[*tuple[Any, ...]]:
+    statement: Select[*tuple[Any, ...]] = select(*USER_COLUMNS)
+    if query.email:
+        literally = re.sub(r"([\\%_])", r"\\\1", fold_email(query.email))
+        statement = statement.where(FOLDED_EMAIL.like(f"{literally}%"))
+    if query.role is not None:
+        statement = statement.where(UserRow.role == query.role)
+    if query.status is not None:
+        statement = statement.where(UserRow.status == query.status)
+    return statement
+
+
 def _change_of(user_id: UUID, values: Mapping[str, Any]) -> Executable:
     changed = update(UserRow).where(UserRow.id == user_id).values(values)
     return changed.returning(*USER_COLUMNS)
@@ -161,5 +222,4 @@ def _changed(row: Row[Any] | None) -> User:
 
 
 def _has_email(email: str) -> ColumnElement[bool]:
-    """Spelt as the unique index is, so that it is used."""
-    return func.lower(UserRow.email.collate("C")) == func.lower(literal(email).collate("C"))
+    return func.lower(literal(email).collate("C")) == FOLDED_EMAIL

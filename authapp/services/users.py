@@ -15,7 +15,13 @@ from authapp.domain.passwords import PasswordHasher, PasswordPolicy
 from authapp.domain.sessions import SessionDirectory
 from authapp.domain.throttle import Limits, Throttle, Visitor
 from authapp.domain.tokens import TokenRepository
-from authapp.domain.users import User, UserRepository, email_problems, name_problems
+from authapp.domain.users import (
+    User,
+    UserRepository,
+    check_admin_remains,
+    email_problems,
+    name_problems,
+)
 from authapp.services.passwords import Passwords, refuse, wrong_current_password
 
 
@@ -97,9 +103,11 @@ class Accounts:
     def delete(self, user_id: UUID, current_password: str) -> None:
         """Deletes the account, and with it all that belongs to it, its sessions too.
 
-        Raises `InvalidInput` for the field `current_password`, `TooManyAttempts`, and
+        Raises `InvalidInput` for the field `current_password`, `TooManyAttempts`, `LastAdmin`, and
         `UserNotFound`.
         """
         found = self._passwords.check_current(user_id, current_password)
+        # Also for members: somebody may be making them an administrator at this very moment.
+        check_admin_remains(self._users.hold_admins(), user_id)
         self._users.delete(user_id)
         self._announcer.announce(UserDeleted(user=found.user))

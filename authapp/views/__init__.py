@@ -23,6 +23,13 @@ def includeme(config: Configurator) -> None:
     config.add_route("account_sessions", "/account/sessions")
     config.add_route("account_sessions_revoke", "/account/sessions/{id}/revoke")
     config.add_route("account_sessions_revoke_others", "/account/sessions/revoke-others")
+    config.add_route("admin", "/admin")
+    config.add_route("admin_users", "/admin/users")
+    config.add_route("admin_users_show", "/admin/users/{id}")
+    config.add_route("admin_users_disable", "/admin/users/{id}/disable")
+    config.add_route("admin_users_enable", "/admin/users/{id}/enable")
+    config.add_route("admin_users_end_sessions", "/admin/users/{id}/end-sessions")
+    config.add_route("admin_users_role", "/admin/users/{id}/role")
     config.add_route("healthz", "/healthz")
     config.add_route("readyz", "/readyz")
 

@@ -22,7 +22,7 @@ def show_sessions(request: IRequest) -> Response:
     current_id = request.session.id
     sessions = _listed(request, current_id)
     if request.wants_json:
-        return json({"sessions": [_body(session, current_id) for session in sessions]})
+        return json({"sessions": [session_body(session, current_id) for session in sessions]})
     return page(
         request, "account_sessions", sessions=sessions, current_id=current_id, describe=describe
     )
@@ -63,10 +63,11 @@ def no_such_session(request: IRequest) -> Response:
 def _listed(request: IRequest, current_id: UUID | None) -> Sequence[SessionInfo]:
     """One's own sessions, the one that asks first, then by their last use; times in UTC."""
     sessions = request.own_sessions.of_user(request.identity.id)
-    return [_in_utc(s) for s in sorted(sessions, key=lambda s: s.id != current_id)]
+    return [in_utc(s) for s in sorted(sessions, key=lambda s: s.id != current_id)]
 
 
-def _in_utc(session: SessionInfo) -> SessionInfo:
+def in_utc(session: SessionInfo) -> SessionInfo:
+    """With all its times in UTC."""
     # The database gives them in the time zone that its server happens to have.
     return replace(
         session,
@@ -76,7 +77,8 @@ def _in_utc(session: SessionInfo) -> SessionInfo:
     )
 
 
-def _body(session: SessionInfo, current_id: UUID | None) -> dict[str, Any]:
+def session_body(session: SessionInfo, current_id: UUID | None) -> dict[str, Any]:
+    """A session as programs see it."""
     return {
         "id": str(session.id),
         "current": session.id == current_id,

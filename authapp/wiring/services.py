@@ -5,24 +5,28 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import Connection
+
 from authapp.domain.events import Announcer
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
 from authapp.domain.sessions import SessionDirectory
 from authapp.domain.throttle import Limits
 from authapp.repositories.clock import SqlClock
-from authapp.repositories.connections import Connections, RequestConnections
+from authapp.repositories.connections import BoundConnections, Connections, RequestConnections
 from authapp.repositories.events import SqlEventLog
 from authapp.repositories.outbox import SqlOutbox
 from authapp.repositories.throttle import SqlThrottle
 from authapp.repositories.tokens import SqlTokenRepository
-from authapp.repositories.users import SqlUserRepository
+from authapp.repositories.users import SqlUserDirectory, SqlUserRepository
 from authapp.security.announcer import EventAnnouncer, RequestAnnouncer
 from authapp.security.passwords import BcryptHasher
+from authapp.services.administration import Administration
 from authapp.services.passwords import Passwords
 from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
 from authapp.services.users import Accounts
 from authapp.settings import Settings
+from authapp.wiring.sessions import session_directory_over
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,20 @@ class Services:
     def own_sessions(self) -> OwnSessions:
         return OwnSessions(self._sessions, self._announcer)
 
+    @cached_property
+    def administration(self) -> Administration:
+        return Administration(
+            users=self._users,
+            directory=SqlUserDirectory(self._connections),
+            sessions=self._sessions,
+            tokens=self._tokens,
+            outbox=self._outbox,
+            events=self._events,
+            hasher=self._shared.hasher,
+            policy=self._shared.policy,
+            announcer=self._announcer,
+        )
+
 
 class RequestServices(Services):
     """The use cases for one request, over its transaction: `request.services`."""
@@ -114,3 +132,14 @@ class RequestServices(Services):
     @cached_property
     def _announcer(self) -> Announcer:
         return RequestAnnouncer(self._request, EventAnnouncer(self._events, self._outbox))
+
+
+class CommandServices(Services):
+    """The use cases for a command, over one transaction: that of `connection`."""
+
+    def __init__(self, shared: Shared, connection: Connection) -> None:
+        super().__init__(shared, BoundConnections(connection))
+
+    @cached_property
+    def _sessions(self) -> SessionDirectory:
+        return session_directory_over(self._connections, self._shared.settings.session)

@@ -10,7 +10,7 @@ from pyramid.scripting import prepare
 from sqlalchemy import Engine, MetaData
 from transaction.interfaces import TransientError
 
-from authapp.repositories.connections import OwnConnections, RequestConnections
+from authapp.repositories.connections import Connections, OwnConnections, RequestConnections
 from authapp.repositories.sessions import (
     Owner,
     SessionQueries,
@@ -74,5 +74,12 @@ def start_purger(registry: Any, settings: SessionSettings, interval: timedelta) 
 def session_directory(engine: Engine, settings: SessionSettings) -> SqlSessionDirectory:
     """The directory outside of any request, each of whose calls commits by itself; whatever the
     type of the users' keys is."""
+    return session_directory_over(OwnConnections(engine), settings)
+
+
+def session_directory_over(
+    connections: Connections, settings: SessionSettings
+) -> SqlSessionDirectory:
+    """The directory outside of any request, within the transaction of `connections`, if any."""
     queries = SessionQueries(sessions_table(MetaData()), settings, owner=None)
-    return SqlSessionDirectory(queries, OwnConnections(engine))
+    return SqlSessionDirectory(queries, connections)
