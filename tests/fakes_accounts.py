@@ -57,11 +57,11 @@ class InMemoryTokens:
             if token.user_id != user_id or (purposes and token.purpose not in purposes)
         }
 
-    def purge(self) -> int:
+    def purge(self, batch_size: int) -> int:
         expired = [h for h, (_, expires_at) in self.tokens.items() if expires_at <= self.now]
-        for token_hash in expired:
+        for token_hash in expired[:batch_size]:
             del self.tokens[token_hash]
-        return len(expired)
+        return len(expired[:batch_size])
 
 
 @dataclass
@@ -147,11 +147,11 @@ class InMemoryThrottle:
         for limit in limits:
             self.counters.pop(limit.key, None)
 
-    def purge(self) -> int:
+    def purge(self, batch_size: int) -> int:
         over = [key for key, (_, resets_at) in self.counters.items() if resets_at <= self.now]
-        for key in over:
+        for key in over[:batch_size]:
             del self.counters[key]
-        return len(over)
+        return len(over[:batch_size])
 
 
 @dataclass

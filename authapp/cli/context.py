@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import click
@@ -12,16 +12,22 @@ from psycopg2.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
+from authapp.domain.purging import Purges
+from authapp.domain.sessions import purge
 from authapp.repositories.embedded import EmbeddedError
 from authapp.repositories.engine import UNAVAILABLE, make_engine
+from authapp.repositories.health import has_accounts
 from authapp.repositories.sessions import SqlSessionDirectory
 from authapp.settings import (
+    EventsSettings,
     Settings,
     SettingsError,
     expand,
     load_database_settings,
+    load_section,
     load_session_settings,
 )
+from authapp.wiring.purging import account_purges
 from authapp.wiring.services import CommandServices, Shared
 from authapp.wiring.sessions import session_directory
 
@@ -50,6 +56,14 @@ class Context:
         shared = Shared.of(self._load(Settings.load))
         with self.engine.begin() as connection:
             yield CommandServices(shared, connection)
+
+    def purges(self, batch_size: int) -> Purges:
+        """What is to be cleared away; of accounts only where there are any."""
+        purges: Purges = {"sessions": partial(purge, self.sessions, batch_size=batch_size)}
+        if not has_accounts(self.engine):
+            return purges
+        events: EventsSettings = self._load(partial(load_section, EventsSettings, "events"))
+        return {**purges, **account_purges(self.engine, events, batch_size=batch_size)}
 
     def _load(self, load: Callable[[Mapping[str, Any]], T]) -> T:
         """Only what a command needs, so that those for the sessions serve an application as well

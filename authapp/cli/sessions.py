@@ -7,7 +7,8 @@ import click
 from sqlalchemy.exc import DataError
 
 from authapp.cli.context import Context, Group, pass_context
-from authapp.domain.sessions import PURGE_BATCH_SIZE, SessionInfo, purge
+from authapp.domain.purging import PURGE_BATCH_SIZE
+from authapp.domain.sessions import SessionInfo
 
 
 @click.group(cls=Group)
@@ -42,9 +43,14 @@ def revoke(context: Context, session_id: UUID) -> None:
 @click.option("--batch-size", type=click.IntRange(1, 100_000), default=PURGE_BATCH_SIZE)
 @pass_context
 def purge_sessions(context: Context, batch_size: int) -> None:
-    """Delete expired sessions, in short transactions; several may run at once."""
-    deleted = sum(purge(context.sessions, batch_size=batch_size))
-    context.answer({"deleted": deleted}, f"deleted {deleted} expired sessions")
+    """Delete expired sessions, in short transactions; several may run at once.
+
+    Where there are accounts, also expired tokens, throttles that are over, and security events
+    older than events.keep.
+    """
+    deleted = {name: sum(purge()) for name, purge in context.purges(batch_size).items()}
+    listed = ", ".join(f"{count} expired {name}" for name, count in deleted.items())
+    context.answer({"deleted": deleted.pop("sessions"), **deleted}, f"deleted {listed}")
 
 
 @sessions.command()

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
-PURGE_BATCH_SIZE = 1000
+from authapp.domain.purging import PURGE_BATCH_SIZE, in_batches
 
 
 class OwnerGone(Exception):
@@ -184,5 +185,4 @@ def purge(
     Several may run side by side: each passes over the rows that another is at. With `exclusive`,
     one that finds another at work stops.
     """
-    while deleted := directory.purge(batch_size, exclusive=exclusive):
-        yield deleted
+    return in_batches(partial(directory.purge, exclusive=exclusive), batch_size)

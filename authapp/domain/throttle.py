@@ -66,8 +66,8 @@ class Throttle(Protocol):
         """Forgets all attempts under these limits; commits at once."""
         ...
 
-    def purge(self) -> int:
-        """Deletes what is over; commits at once, and says how many counters those were."""
+    def purge(self, batch_size: int) -> int:
+        """Deletes up to so many counters that are over; commits at once, and says how many."""
         ...
 
 

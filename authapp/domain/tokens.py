@@ -56,8 +56,8 @@ class TokenRepository(Protocol):
         """Makes the user's tokens void, all of them or those for these purposes."""
         ...
 
-    def purge(self) -> int:
-        """Deletes those that have expired; commits at once, and says how many those were."""
+    def purge(self, batch_size: int) -> int:
+        """Deletes up to so many that have expired; commits at once, and says how many."""
         ...
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import func, insert, literal, select
 
 from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.sessions import Client
+from authapp.repositories.batches import delete_batch
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import EventRow
 from authapp.repositories.users import remaining
@@ -54,15 +55,8 @@ class SqlEventLog:
         rows = self._connections.beside(lambda c: c.execute(statement).all())
         return [RecordedEvent(*row) for row in rows]
 
-    def purge(self, age: timedelta, batch_size: int = 10_000) -> int:
-        """Deletes up to `batch_size` of those older than `age`; commits at once, and says how many
-        those were."""
-        old = (
-            select(EventRow.id)
-            .where(EventRow.created_at < func.now() - literal(age))
-            .limit(batch_size)
-        )
-        statement = delete(EventRow).where(
-            EventRow.id == func.any(func.array(old.scalar_subquery()))
-        )
+    def purge(self, age: timedelta, batch_size: int) -> int:
+        """Deletes up to so many of those older than `age`; commits at once, and says how many."""
+        is_old = EventRow.created_at < func.now() - literal(age)
+        statement = delete_batch(EventRow.id, is_old, batch_size)
         return self._connections.outside(lambda c: c.execute(statement)).rowcount

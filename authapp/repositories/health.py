@@ -6,10 +6,19 @@ from functools import cache
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg2.errors import UndefinedTable
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
+from authapp.repositories.schema import Base
+
 MIGRATIONS = "authapp:migrations"
+
+
+def has_accounts(engine: Engine) -> bool:
+    """Whether all tables of the accounts are there. Where the sessions are included alone, one
+    that is called as one of them is somebody else's."""
+    with engine.connect() as connection:
+        return set(Base.metadata.tables) <= set(inspect(connection).get_table_names())
 
 
 class SqlReadiness:

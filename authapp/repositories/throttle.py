@@ -8,6 +8,7 @@ from sqlalchemy import Connection, case, delete, func, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
 from authapp.domain.throttle import Limit, TooManyAttempts
+from authapp.repositories.batches import delete_batch
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import ThrottleRow
 
@@ -40,8 +41,9 @@ class SqlThrottle:
         statement = delete(ThrottleRow).where(ThrottleRow.key.in_(_keys(limits)))
         self._run(lambda c: c.execute(statement))
 
-    def purge(self) -> int:
-        statement = delete(ThrottleRow).where(ThrottleRow.resets_at <= func.now())
+    def purge(self, batch_size: int) -> int:
+        is_over = ThrottleRow.resets_at <= func.now()
+        statement = delete_batch(ThrottleRow.key, is_over, batch_size)
         return self._run(lambda c: c.execute(statement)).rowcount
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, literal, select
 
 from authapp.domain.tokens import Purpose, Token
+from authapp.repositories.batches import delete_batch
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import TokenRow
 from authapp.repositories.users import remaining
@@ -50,6 +51,7 @@ class SqlTokenRepository:
             statement = statement.where(TokenRow.purpose.in_(purposes))
         self._connections.inside(lambda c: c.execute(statement))
 
-    def purge(self) -> int:
-        statement = delete(TokenRow).where(TokenRow.expires_at <= func.now())
+    def purge(self, batch_size: int) -> int:
+        is_over = TokenRow.expires_at <= func.now()
+        statement = delete_batch(TokenRow.token_hash, is_over, batch_size)
         return self._connections.outside(lambda c: c.execute(statement)).rowcount

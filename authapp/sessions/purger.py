@@ -1,20 +1,21 @@
-"""The purge as a thread of each process, of which only one at a time does the work."""
+"""The purge as a thread of each process; of sessions, only one at a time does the work."""
 
 import logging
 import threading
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from authapp.domain.sessions import SessionDirectory, purge
+from authapp.domain.purging import Purges
 
 log = logging.getLogger(__name__)
 
 
 class Purger(threading.Thread):
-    """Deletes expired sessions once an interval; a daemon, so that it keeps no process alive."""
+    """Deletes what has expired once an interval; a daemon, so that it keeps no process alive."""
 
-    def __init__(self, directory: SessionDirectory, interval: timedelta) -> None:
+    def __init__(self, purges: Purges, interval: timedelta) -> None:
         super().__init__(name="authapp-purger", daemon=True)
-        self._directory = directory
+        self._purges = purges
         self._interval = interval.total_seconds()
         self._stopped = threading.Event()
 
@@ -23,16 +24,20 @@ class Purger(threading.Thread):
             self.purge_once()
 
     def purge_once(self) -> int:
-        """Deletes what has expired, and says how many those were; an error is for the log, and
-        for the next round."""
-        try:
-            deleted = sum(purge(self._directory, exclusive=True))
-        except Exception:
-            log.exception("the purge of expired sessions failed")
-            return 0
-        if deleted:
-            log.info("purged %d expired sessions", deleted)
-        return deleted
+        """Deletes what has expired, and says how many rows those were; an error is for the log,
+        and for the next round."""
+        return sum(purge_one(name, purge) for name, purge in self._purges.items())
 
     def stop(self) -> None:
         self._stopped.set()
+
+
+def purge_one(name: str, purge: Callable[[], Iterable[int]]) -> int:
+    try:
+        deleted = sum(purge())
+    except Exception:
+        log.exception("the purge of expired %s failed", name)
+        return 0
+    if deleted:
+        log.info("purged %d expired %s", deleted, name)
+    return deleted

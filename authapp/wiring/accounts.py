@@ -18,7 +18,9 @@ from authapp.repositories.users import USER_COLUMNS, to_user
 from authapp.settings import Settings, expand
 from authapp.views import STATIC_PREFIX
 from authapp.views.errors import unavailable
+from authapp.wiring.purging import account_purges
 from authapp.wiring.services import RequestServices, Shared
+from authapp.wiring.sessions import PURGES
 
 
 def include_settings(config: Configurator) -> None:
@@ -46,12 +48,15 @@ def needs_transaction(request: IRequest) -> bool:
 
 def include_accounts(config: Configurator) -> None:
     """The user as the owner of a session, both loaded by the same SELECT; the use cases that the
-    pages call, each a property of the request; and `request.readiness`, for the health check."""
+    pages call, each a property of the request; `request.readiness`, for the health check; and what
+    the purge clears away besides sessions."""
     config.set_session_owner(
         table=UserRow.__table__, key=UserRow.id, columns=USER_COLUMNS, build=to_user
     )
-    shared = Shared.of(config.registry[Settings])
+    settings: Settings = config.registry[Settings]
+    shared = Shared.of(settings)
     engine: Engine = config.registry[ENGINE]
+    config.registry[PURGES] = account_purges(engine, settings.events)
 
     def readiness(request: Any) -> Readiness:
         return SqlReadiness(engine)

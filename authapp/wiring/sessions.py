@@ -1,7 +1,7 @@
 """The sessions, over the `request.dbsession` of this application or of any other."""
 
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -10,6 +10,7 @@ from pyramid.scripting import prepare
 from sqlalchemy import Engine, MetaData
 from transaction.interfaces import TransientError
 
+from authapp.domain.sessions import purge
 from authapp.repositories.connections import Connections, OwnConnections, RequestConnections
 from authapp.repositories.sessions import (
     Owner,
@@ -23,6 +24,7 @@ from authapp.sessions.purger import Purger
 from authapp.settings import SessionSettings, Settings, expand, load_session_settings
 
 OWNER = "authapp.session_owner"
+PURGES = "authapp.purges"
 
 
 def includeme(config: Configurator) -> None:
@@ -63,12 +65,15 @@ def set_session_owner(config: Configurator, **owner: Any) -> None:
 
 
 def start_purger(registry: Any, settings: SessionSettings, interval: timedelta) -> None:
-    """Starts the purge over the engine that requests of this application have."""
+    """Starts the purge over the engine that requests of this application have, of the sessions and
+    of what was added as `registry["authapp.purges"]`."""
     with prepare(registry=registry) as environment:
         dbsession = environment["request"].dbsession
         engine = dbsession.get_bind()
         dbsession.close()
-    Purger(session_directory(engine, settings), interval).start()
+    directory = session_directory(engine, settings)
+    purges = {"sessions": partial(purge, directory, exclusive=True), **registry.get(PURGES, {})}
+    Purger(purges, interval).start()
 
 
 def session_directory(engine: Engine, settings: SessionSettings) -> SqlSessionDirectory:

@@ -156,15 +156,15 @@ def test_nothing_is_counted_without_a_limit(throttle):
     throttle.give_back([])
     throttle.clear([])
 
-    assert throttle.purge() == 0
+    assert throttle.purge(10) == 0
 
 
-def test_what_is_over_is_purged_and_nothing_else(world, throttle):
-    take(throttle, THREE, OTHER, FIVE)
+def test_what_is_over_is_purged_in_batches_and_nothing_else(world, throttle):
+    third = Limit("third", "third", Rate(3, QUARTER))
+    take(throttle, THREE, OTHER, FIVE, third)
     world.let_pass(QUARTER)
 
-    assert throttle.purge() == 2
-    assert throttle.purge() == 0
+    assert [throttle.purge(2) for _ in range(3)] == [2, 1, 0]
     assert world.count(FIVE) == 1
 
 
@@ -239,6 +239,22 @@ def test_attempts_count_although_the_request_is_rolled_back(sql):
         assert sql.count(THREE) == 2  # Already.
 
     assert sql.count(THREE) == 2
+
+
+def test_purge_waits_for_no_attempt_and_no_attempt_is_lost_by_it(sql):
+    take(sql.throttle, THREE, OTHER)
+    sql.let_pass(QUARTER)
+
+    with sql.engine.connect() as attempting:
+        update = (
+            "UPDATE throttles SET count = 1, resets_at = now() + interval '1h' WHERE key = :key"
+        )
+        attempting.execute(text(update), {"key": THREE.key})
+        assert sql.throttle.purge(10) == 1
+        attempting.commit()
+
+    assert sql.throttle.purge(10) == 0
+    assert [sql.count(limit) for limit in (THREE, OTHER)] == [1, 0]
 
 
 def test_neither_names_nor_addresses_are_kept(sql):

@@ -179,7 +179,7 @@ def test_users_are_found(admin, bo, second_admin, db):
     assert listed(admin, "?q=%25") == listed(admin, "?q=_") == listed(admin, "?q=%5C") == []
     assert listed(admin, f"?q={id_of(db, 'Cy')}") == ["Cy"]
     assert listed(admin, f"?q={id_of(db, 'Cy')}&role=member") == []
-    assert listed(admin, f"?q={uuid4()}") == []
+    assert listed(admin, f"?q={UUID(int=1)}") == []
     assert listed(admin, "?role=admin") == ["Ada Lovelace", "Cy"]
     assert listed(admin, "?status=disabled") == ["Bo"]
     assert listed(admin, "?role=admin&status=disabled") == []

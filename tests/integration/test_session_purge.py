@@ -2,17 +2,20 @@
 
 import json
 import logging
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Column, MetaData, Uuid, create_engine, make_url, text
 
 from authapp.cli.main import main
 from authapp.domain.sessions import SessionCounts, purge
+from authapp.repositories.sessions_table import sessions_table
 from authapp.sessions.purger import Purger
 from authapp.settings import SessionSettings, load_section
 from authapp.testing.browser import Browser, Pause
@@ -204,7 +207,7 @@ class TestSideBySide:
                 wait_until_blocked(db)
 
                 assert list(purge(directory, exclusive=True)) == []
-                assert Purger(directory, timedelta(hours=1)).purge_once() == 0
+                assert purger_of(directory).purge_once() == 0
                 assert len(remaining(db)) == 30
                 # One by command is somebody's explicit wish.
                 assert list(purge(directory)) == [20]
@@ -221,27 +224,76 @@ class TestSideBySide:
         assert list(purge(make_directory(), exclusive=True)) == [20]
 
 
+def purger_of(directory, interval=timedelta(hours=1)):
+    return Purger({"sessions": partial(purge, directory, exclusive=True)}, interval)
+
+
+NOTHING_ELSE = {"tokens": 0, "throttles": 0, "events": 0}
+
+
+def leave_behind(db, number):
+    """So many expired tokens, throttles and events of an account, and one of each that is not."""
+    db.execute(text("DELETE FROM users"))
+    user_id = add_user(db)
+    for table, statement in LEFT_BEHIND.items():
+        db.execute(text(f"DELETE FROM {table}"))  # noqa: S608
+        for age, count in (("0 days", 1), ("366 days", number)):
+            values = {"user_id": user_id, "age": age, "number": count}
+            db.execute(text(statement), values)
+
+
+LEFT_BEHIND = {
+    "tokens": (
+        "INSERT INTO tokens (token_hash, purpose, user_id, email, expires_at) SELECT "
+        "sha256(gen_random_uuid()::text::bytea), 'verify_email', :user_id, 'a@example.com', "
+        "now() + interval '1 hour' - CAST(:age AS interval) FROM generate_series(1, :number)"
+    ),
+    "throttles": (
+        "INSERT INTO throttles (key, count, resets_at) SELECT "
+        "sha256(gen_random_uuid()::text::bytea), 1, "
+        "now() + interval '1 hour' - CAST(:age AS interval) FROM generate_series(1, :number)"
+    ),
+    "security_events": (
+        "INSERT INTO security_events (kind, user_id, created_at) SELECT "
+        "'signed_in', :user_id, now() - CAST(:age AS interval) FROM generate_series(1, :number)"
+    ),
+}
+
+
+def left_behind(db):
+    return [db.scalar(text(f"SELECT count(*) FROM {table}")) for table in LEFT_BEHIND]  # noqa: S608
+
+
 class TestPurger:
     def test_it_clears_everything_away_and_says_so(self, directory, db, caplog):
         live = add(db, 2, expired=False)
         add(db, 1200, expired=True)
 
         with caplog.at_level(logging.INFO, "authapp"):
-            assert Purger(directory, timedelta(hours=1)).purge_once() == 1200
+            assert purger_of(directory).purge_once() == 1200
 
         assert "1200" in caplog.text
         assert remaining(db) == set(live)
 
     def test_an_error_is_for_the_log(self, caplog):
         engine = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
-        purger = Purger(session_directory(engine, SETTINGS), timedelta(hours=1))
+        purger = purger_of(session_directory(engine, SETTINGS))
 
         assert purger.purge_once() == 0
 
-        assert "purge" in caplog.text
+        assert "the purge of expired sessions failed" in caplog.text
+
+    def test_it_keeps_nothing_else_from_being_purged(self, directory, db, caplog):
+        add(db, 3, expired=True)
+        purges = {"lemons": lambda: 1 / 0, "sessions": partial(purge, directory)}
+
+        assert Purger(purges, timedelta(hours=1)).purge_once() == 3
+
+        assert "the purge of expired lemons failed" in caplog.text
+        assert remaining(db) == set()
 
     def test_it_runs_once_an_interval_until_it_is_stopped(self, directory, db):
-        purger = Purger(directory, timedelta(milliseconds=5))
+        purger = purger_of(directory, timedelta(milliseconds=5))
         purger.start()
         try:
             for _ in range(2):
@@ -268,6 +320,10 @@ class TestPurger:
         [purger] = set(running()) - set(before)
 
         assert purger.daemon
+        add(db, 3, expired=True)
+        leave_behind(db, 4)
+        assert purger.purge_once() == 3 + 3 * 4
+        assert left_behind(db) == [1, 1, 1]
         purger.stop()
         purger.join(10)
         assert not purger.is_alive()
@@ -382,6 +438,43 @@ class TestRequest:
         assert remaining(db) == set()
 
 
+class TestCommandWithoutAccounts:
+    """For an application that has included the sessions alone."""
+
+    @pytest.fixture
+    def alone(self, engine):
+        """A database whose tables, but for the sessions, are somebody else's."""
+        name = f"authapp_test_{secrets.token_hex(4)}"
+        server = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        own = create_engine(engine.url.set(database=name), isolation_level="AUTOCOMMIT")
+        with own.connect() as connection:
+            metadata = MetaData()
+            sessions_table(metadata, Column("user_id", Uuid))
+            metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE tokens AS SELECT now() AS expires_at"))
+            yield connection
+        own.dispose()
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    def test_tables_of_the_applications_own_are_left_alone(self, alone, tmp_path):
+        add(alone, 3, expired=True)
+        url = alone.engine.url.render_as_string(hide_password=False).replace("%", "%%")
+        secret = SETTINGS.secret[0]
+        ini = tmp_path / "shop.ini"
+        ini.write_text(
+            "[app:main]\nuse = egg:shop\nauthapp.development = true\n"
+            f"sqlalchemy.url = {url}\nsession.secret = {secret}\nevents.future = yes\n"
+        )
+
+        result = CliRunner().invoke(main, ["-c", str(ini), "--json", "sessions", "purge"])
+
+        assert json.loads(result.stdout) == {"deleted": 3}
+        assert alone.scalar(text("SELECT count(*) FROM tokens")) == 1
+
+
 class TestCommand:
     @pytest.fixture
     def authapp(self, ini, db):
@@ -397,10 +490,34 @@ class TestCommand:
         add(db, 25, expired=True)
 
         assert json.loads(authapp("--json", "sessions", "purge", "--batch-size", "10").stdout) == {
-            "deleted": 25
+            "deleted": 25,
+            **NOTHING_ELSE,
         }
         assert remaining(db) == set(live)
         assert "0" in authapp("sessions", "purge").stdout
+
+    def test_purge_of_what_accounts_leave_behind(self, authapp, db):
+        leave_behind(db, 5)
+
+        answer = authapp("--json", "sessions", "purge", "--batch-size", "2").stdout
+
+        assert json.loads(answer) == {"deleted": 0, "tokens": 5, "throttles": 5, "events": 5}
+        assert left_behind(db) == [1, 1, 1]
+        leave_behind(db, 2)
+        assert authapp("sessions", "purge").stdout == (
+            "deleted 0 expired sessions, 2 expired tokens, 2 expired throttles, 2 expired events\n"
+        )
+
+    def test_events_are_kept_for_as_long_as_was_set(self, ini, db, tmp_path):
+        leave_behind(db, 5)
+        longer = tmp_path / "longer.ini"
+        longer.write_text(
+            ini.read_text().replace("[server:main]", "events.keep = 400d\n[server:main]")
+        )
+
+        result = CliRunner().invoke(main, ["-c", str(longer), "--json", "sessions", "purge"])
+
+        assert json.loads(result.stdout)["events"] == 0
 
     @pytest.mark.parametrize("size", ["0", "-1", "many"])
     def test_purge_in_batches_of_nothing_is_wrong_usage(self, authapp, db, size):
