@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
 from ipaddress import IPv6Address
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from authapp.domain.throttle import Rate
 
@@ -166,9 +166,19 @@ def read_mail_url(text: str) -> str:
     if text == "console:" or (scheme == "directory" and rest):
         return text
     with suppress(ValueError):
-        if scheme in {"smtp", "smtps"} and urlsplit(text).hostname and urlsplit(text).port != 0:
+        if scheme in {"smtp", "smtps"} and _is_mail_server(text):
             return text
     raise ValueError("console:, directory:PATH, smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
+
+
+def _is_mail_server(url: str) -> bool:
+    """Raises `ValueError` too, as for a port that is no number."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0 or parts.path.strip("/") or parts.query:
+        return False
+    # What signs in to a mail server is sent as ASCII.
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return (user + password).isascii() and (bool(user) or not password)
 
 
 def read_mail_sender(text: str) -> str:
@@ -309,6 +319,7 @@ class Settings:
         sections = {f.name: read_section(f.type, f.name, raw, problems) for f in fields(cls)}
         problems += check_together(sections["mode"], sections["session"])
         problems += check_peppers(sections["mode"], sections["password"])
+        problems += check_mail(sections["mode"], raw)
         if problems:
             raise SettingsError(problems)
         return cls(**sections)
@@ -334,6 +345,14 @@ def load_database_settings(raw: Mapping[str, Any]) -> DatabaseSettings:
     needed = {key: value for key, value in raw.items() if key in known}
     database: DatabaseSettings = load_section(DatabaseSettings, "database", needed)
     return database
+
+
+def load_mail_settings(raw: Mapping[str, Any]) -> tuple[MailSettings, SiteSettings]:
+    """Reads what the delivery of letters needs."""
+    mode: ModeSettings = load_section(ModeSettings, "mode", raw)
+    if problems := check_mail(mode, raw):
+        raise SettingsError(problems)
+    return load_section(MailSettings, "mail", raw), load_section(SiteSettings, "site", raw)
 
 
 def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
@@ -443,6 +462,17 @@ def check_peppers(mode: ModeSettings | None, password: PasswordSettings | None) 
         return []
     return [
         f"password.pepper: its value is not secrets of at least {MINIMUM_SECRET_LENGTH} characters"
+    ]
+
+
+def check_mail(mode: ModeSettings | None, raw: Mapping[str, Any]) -> Problems:
+    """The defaults would put links that reset passwords where the log goes."""
+    if mode is None or mode.development:
+        return []
+    return [
+        f"{key}: is required unless authapp.development is set, and is not set"
+        for key in ("mail.url", "mail.sender")
+        if not str(raw.get(key, "")).strip()
     ]
 
 

@@ -11,15 +11,20 @@ from psycopg2.errors import UndefinedColumn, UndefinedTable
 from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
+from authapp.repositories.connections import OwnConnections
 from authapp.repositories.embedded import EmbeddedError
 from authapp.repositories.engine import UNAVAILABLE, make_engine
+from authapp.repositories.outbox import SqlOutbox
 from authapp.repositories.sessions import SqlSessionDirectory
+from authapp.services.delivery import Delivery
 from authapp.settings import (
     SettingsError,
     expand,
     load_database_settings,
+    load_mail_settings,
     load_session_settings,
 )
+from authapp.wiring.mail import delivery_over
 from authapp.wiring.sessions import session_directory
 
 T = TypeVar("T")
@@ -39,6 +44,14 @@ class Context:
     @cached_property
     def sessions(self) -> SqlSessionDirectory:
         return session_directory(self.engine, self._load(load_session_settings))
+
+    @cached_property
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(OwnConnections(self.engine))
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        return delivery_over(self.engine, *self._load(load_mail_settings))
 
     def _load(self, load: Callable[[Mapping[str, Any]], T]) -> T:
         """Only what a command needs, so that those for the sessions serve an application as well

@@ -3,6 +3,7 @@
 import click
 
 from authapp.cli.context import Context
+from authapp.cli.mail import mail
 from authapp.cli.sessions import sessions
 
 
@@ -26,4 +27,5 @@ def main(click_context: click.Context, ini: str, as_json: bool) -> None:
     click_context.obj = Context(ini, as_json)
 
 
+main.add_command(mail)
 main.add_command(sessions)

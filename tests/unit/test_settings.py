@@ -26,6 +26,11 @@ REQUIRED = {
     "session.secret": SECRET,
     "site.url": "https://accounts.example.com",
 }
+# What is required too, unless it is for development.
+MAIL = {
+    "mail.url": "smtps://app:hunter2@smtp.example.com",
+    "mail.sender": "Accounts <accounts@example.com>",
+}
 
 
 def load(**changed):
@@ -35,7 +40,7 @@ def load(**changed):
 
 def raw(**changed):
     named = {key.replace("__", "."): value for key, value in changed.items()}
-    return {key: value for key, value in (REQUIRED | named).items() if value is not None}
+    return {key: value for key, value in (REQUIRED | MAIL | named).items() if value is not None}
 
 
 def problems(**changed):
@@ -75,7 +80,8 @@ class TestDefaults:
         assert settings.mode.development is False
         assert settings.throttle.account == (10, timedelta(minutes=15))
         assert settings.throttle.address == (100, timedelta(minutes=15))
-        assert settings.mail.url == "console:"
+        assert settings.mail.background is True
+        assert settings.mail.interval == timedelta(seconds=10)
         assert settings.registration.enabled is True
         assert settings.database.echo is False
 
@@ -85,6 +91,16 @@ class TestDefaults:
         [problem] = problems(**{key: value})
 
         assert problem == f"{key}: is required, and is not set"
+
+    @pytest.mark.parametrize("key", MAIL)
+    @pytest.mark.parametrize("value", [None, "", "  \n "])
+    def test_mail_has_some_in_development_only(self, key, value):
+        [problem] = problems(**{key: value})
+        assert problem == f"{key}: is required unless authapp.development is set, and is not set"
+
+        mail = load(**dict.fromkeys(MAIL), authapp__development="true").mail
+        assert mail.url == "console:"
+        assert mail.sender == "authapp <accounts@localhost>"
 
     @pytest.mark.parametrize("value", ["", "  ", "\n"])
     def test_an_empty_setting_is_one_that_is_not_set(self, value):
