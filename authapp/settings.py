@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
+from email.utils import parseaddr
 from ipaddress import IPv6Address
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -182,7 +183,8 @@ def _is_mail_server(url: str) -> bool:
 
 
 def read_mail_sender(text: str) -> str:
-    if not re.search(r"[^\s@<>]+@[^\s@<>]+", text) or not text.isprintable():
+    address = parseaddr(text)[1]
+    if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", address) or not text.isprintable():
         raise ValueError("an e-mail address, such as Accounts <accounts@example.com>")
     return text
 

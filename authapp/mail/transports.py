@@ -61,7 +61,7 @@ class Composer:
         mail.add_alternative(message.html, subtype="html", cte=_encoding_for(message.html))
         return mail
 
-    def policy_for(self, message: Message) -> EmailPolicy[EmailMessage]:
+    def policy_for(self, message: Message) -> "EmailPolicy[EmailMessage]":
         """An address with other letters than ASCII has no other spelling: it takes RFC 6532."""
         return SMTP.clone(utf8=not (self.sender + message.recipient).isascii())
 
