@@ -124,10 +124,17 @@ class SmtpTransport:
 
     def send(self, message: Message) -> None:
         mail = self._compose(message)
+        is_international = self._compose.policy_for(message).utf8
         try:
             client = self._connect()
             try:
-                client.send_message(mail, self._compose.sender, [message.recipient])
+                # Not send_message, which puts a ">" before lines that begin with "From".
+                client.sendmail(
+                    self._compose.sender,
+                    [message.recipient],
+                    mail.as_bytes(),
+                    ["SMTPUTF8", "BODY=8BITMIME"] if is_international else (),
+                )
                 # The server has it by now; what it says to a farewell changes nothing.
                 with suppress(smtplib.SMTPException, OSError):
                     client.quit()
@@ -159,7 +166,7 @@ class SmtpTransport:
                 client.starttls(context=context)
                 client.ehlo()
             elif self._user is not None and not _is_this_machine(self._host):
-                raise smtplib.SMTPNotSupportedError(
+                raise TransportError(
                     "the server offers no STARTTLS, and the password is not sent without"
                 )
         if self._user is not None:

@@ -16,6 +16,8 @@ COMMANDS = [
     ["sessions", "purge"],
     ["sessions", "list", "81b091cd-b9cd-4cad-8eda-ee0e258f5978"],
     ["sessions", "revoke", "81b091cd-b9cd-4cad-8eda-ee0e258f5978"],
+    ["mail", "status"],
+    ["mail", "retry"],
 ]
 
 

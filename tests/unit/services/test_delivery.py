@@ -1,6 +1,7 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ TOKEN = "q" * 43
 class PlainWriter:
     """Implements `authapp.domain.mail.Writer`; what it finds in `instead` it does instead."""
 
-    instead: dict = field(default_factory=dict)
+    instead: dict[str, Any] = field(default_factory=dict)
 
     def write(self, posted):
         if act := self.instead.get(posted.letter.recipient):
@@ -41,7 +42,7 @@ def plain(posted):
 class FailingTransport(KeptTransport):
     """Fails with `error` for the recipients in `fails`."""
 
-    fails: set = field(default_factory=set)
+    fails: set[str] = field(default_factory=set)
     error: Exception = field(default_factory=lambda: TransportError("no route"))
 
     def send(self, message):
