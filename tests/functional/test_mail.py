@@ -23,7 +23,16 @@ from tests.conftest import make_app
 from tests.contracts.waiting import wait_until_blocked
 from tests.functional.conftest import HOST
 from tests.functional.lab import Note
-from tests.functional.support import EMAIL, NAME, another, count, sign_in, sign_up
+from tests.functional.support import (
+    EMAIL,
+    NAME,
+    PASSWORD,
+    another,
+    count,
+    sign_in,
+    sign_up,
+    statements_on,
+)
 from tests.mailing import KeptTransport, deliver, link_in
 from tests.smtp import MailServer, free_port, serving
 
@@ -213,11 +222,7 @@ class TestServerDown:
         delivery = over(by_command)
         for attempt, pause in enumerate((30, 60, 120), start=1):
             assert delivery.deliver().postponed == 3
-            rows = db.execute(
-                text(
-                    "SELECT attempts, error, extract(epoch FROM due_at - now()) AS left FROM outbox"
-                )
-            ).all()
+            rows = db.execute(WAITING).all()
             assert [row.attempts for row in rows] == [attempt] * 3
             assert all("refused" in row.error for row in rows)
             assert all(pause - 10 < row.pause <= pause for row in rows)
@@ -317,6 +322,17 @@ class TestDelivery:
 
         assert transport.messages == []
         assert count(db, "tokens") == 0
+
+    def test_change_of_the_password_withdraws_letters_before_it_voids_tokens(self, app, wsgi_app):
+        """The other way round, the test before this one would be of no use."""
+        sign_up(app)
+        fields = {"current_password": PASSWORD, "new_password": "quite another password"}
+
+        with statements_on(wsgi_app.registry[ENGINE]) as statements:
+            app.post_json("/account/password", fields, status=204)
+
+        deleted = [s.split()[2] for s in statements if s.startswith("DELETE")]
+        assert deleted.index("outbox") < deleted.index("tokens")
 
 
 def test_lease_is_longer_than_a_conversation_with_a_server_can_take():
