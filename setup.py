@@ -10,6 +10,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 requires = [
+    "Jinja2>=3.1,<4",
     "SQLAlchemy>=2.1,<2.2",
     "WebOb>=1.8.11,<2",
     "alembic>=1.16,<2",

@@ -30,6 +30,8 @@ def includeme(config: Configurator) -> None:
     config.include("authapp.security")
     # The use cases that the pages call.
     config.include("authapp.wiring.accounts.include_accounts")
+    # The thread that sends what requests have put into the outbox.
+    config.include("authapp.wiring.mail")
     # The templates' renderer, and the pages.
     config.include("pyramid_jinja2")
     config.include("authapp.views")

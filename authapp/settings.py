@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
+from email.utils import parseaddr
 from ipaddress import IPv6Address
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from authapp.domain.throttle import Rate
 
@@ -166,13 +167,24 @@ def read_mail_url(text: str) -> str:
     if text == "console:" or (scheme == "directory" and rest):
         return text
     with suppress(ValueError):
-        if scheme in {"smtp", "smtps"} and urlsplit(text).hostname and urlsplit(text).port != 0:
+        if scheme in {"smtp", "smtps"} and _is_mail_server(text):
             return text
     raise ValueError("console:, directory:PATH, smtp://HOST:PORT or smtps://USER:PASSWORD@HOST")
 
 
+def _is_mail_server(url: str) -> bool:
+    """Raises `ValueError` too, as for a port that is no number."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0 or parts.path.strip("/") or parts.query:
+        return False
+    # What signs in to a mail server is sent as ASCII.
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return (user + password).isascii() and (bool(user) or not password)
+
+
 def read_mail_sender(text: str) -> str:
-    if not re.search(r"[^\s@<>]+@[^\s@<>]+", text) or not text.isprintable():
+    address = parseaddr(text)[1]
+    if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", address) or not text.isprintable():
         raise ValueError("an e-mail address, such as Accounts <accounts@example.com>")
     return text
 
@@ -334,6 +346,11 @@ def load_database_settings(raw: Mapping[str, Any]) -> DatabaseSettings:
     needed = {key: value for key, value in raw.items() if key in known}
     database: DatabaseSettings = load_section(DatabaseSettings, "database", needed)
     return database
+
+
+def load_mail_settings(raw: Mapping[str, Any]) -> tuple[MailSettings, SiteSettings]:
+    """Reads what the delivery of letters needs."""
+    return load_section(MailSettings, "mail", raw), load_section(SiteSettings, "site", raw)
 
 
 def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:

@@ -106,6 +106,10 @@ def app_settings(url: str, **changed: str) -> dict[str, str]:
         "session.secret": "not secret: the tests know it anyway",
         "site.url": SITE,
         "password.bcrypt_rounds": "4",
+        "mail.url": "console:",
+        "mail.sender": "Accounts <accounts@localhost>",
+        # Tests deliver by themselves: tests/mailing.py.
+        "mail.background": "false",
     }
     return settings | {key.replace("__", "."): value for key, value in changed.items()}
 

@@ -104,6 +104,13 @@ class InMemoryOutbox:
         claimed.sort(key=lambda row: row.created_at)
         return [PostedLetter(r.id, r.letter, r.attempts, r.created_at) for r in claimed]
 
+    def hold(self, posted: PostedLetter, lease: timedelta) -> bool:
+        for row in self.rows:
+            if row.id == posted.id and row.attempts == posted.attempt:
+                row.due_at = self.now + lease
+                return True
+        return False
+
     def sent(self, letter_id: UUID) -> None:
         self.rows = [row for row in self.rows if row.id != letter_id]
 
@@ -116,6 +123,12 @@ class InMemoryOutbox:
     def counts(self) -> OutboxCounts:
         failed = sum(row.due_at is None for row in self.rows)
         return OutboxCounts(len(self.rows) - failed, failed)
+
+    def retry(self) -> int:
+        given_up = [row for row in self.rows if row.due_at is None]
+        for row in given_up:
+            row.due_at, row.attempts, row.error = self.now, 0, None
+        return len(given_up)
 
 
 @dataclass

@@ -14,19 +14,24 @@ from sqlalchemy.exc import ProgrammingError
 
 from authapp.domain.purging import Purges
 from authapp.domain.sessions import purge
+from authapp.repositories.connections import OwnConnections
 from authapp.repositories.embedded import EmbeddedError
 from authapp.repositories.engine import UNAVAILABLE, make_engine
 from authapp.repositories.health import has_accounts
+from authapp.repositories.outbox import SqlOutbox
 from authapp.repositories.sessions import SqlSessionDirectory
+from authapp.services.delivery import Delivery
 from authapp.settings import (
     EventsSettings,
     Settings,
     SettingsError,
     expand,
     load_database_settings,
+    load_mail_settings,
     load_section,
     load_session_settings,
 )
+from authapp.wiring.mail import delivery_over
 from authapp.wiring.purging import account_purges
 from authapp.wiring.services import CommandServices, Shared
 from authapp.wiring.sessions import session_directory
@@ -64,6 +69,14 @@ class Context:
             return purges
         events: EventsSettings = self._load(partial(load_section, EventsSettings, "events"))
         return {**purges, **account_purges(self.engine, events, batch_size=batch_size)}
+
+    @cached_property
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(OwnConnections(self.engine))
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        return delivery_over(self.engine, *self._load(load_mail_settings))
 
     def _load(self, load: Callable[[Mapping[str, Any]], T]) -> T:
         """Only what a command needs, so that those for the sessions serve an application as well

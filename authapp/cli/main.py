@@ -3,6 +3,7 @@
 import click
 
 from authapp.cli.context import Context
+from authapp.cli.mail import mail
 from authapp.cli.sessions import sessions
 from authapp.cli.users import users
 
@@ -27,5 +28,6 @@ def main(click_context: click.Context, ini: str, as_json: bool) -> None:
     click_context.obj = Context(ini, as_json)
 
 
+main.add_command(mail)
 main.add_command(sessions)
 main.add_command(users)

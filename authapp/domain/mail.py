@@ -84,6 +84,13 @@ class Transport(Protocol):
         ...
 
 
+class Writer(Protocol):
+    def write(self, posted: PostedLetter) -> Message | None:
+        """Puts the letter into words, with a new token where it takes one, which is good from
+        then on; None where by now there is nothing to be said."""
+        ...
+
+
 class Outbox(Protocol):
     def put(self, letter: Letter) -> None:
         """Has the letter sent if, and only if, the transaction commits; one about a user who is
@@ -99,6 +106,12 @@ class Outbox(Protocol):
         at once."""
         ...
 
+    def hold(self, posted: PostedLetter, lease: timedelta) -> bool:
+        """Begins the lease anew, and says whether the letter is the caller's still: it may have
+        been withdrawn, or be claimed by another. Waits for whoever is about to withdraw it, and
+        commits at once."""
+        ...
+
     def sent(self, letter_id: UUID) -> None:
         """Forgets the letter; commits at once."""
         ...
@@ -108,3 +121,8 @@ class Outbox(Protocol):
         ...
 
     def counts(self) -> OutboxCounts: ...
+
+    def retry(self) -> int:
+        """Has all that was given up sent as if for the first time; commits at once, and says how
+        many letters those are."""
+        ...

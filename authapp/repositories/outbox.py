@@ -40,7 +40,8 @@ class SqlOutbox:
     def claim(self, limit: int, lease: timedelta) -> Sequence[PostedLetter]:
         due = (
             select(LetterRow.id)
-            .where(LetterRow.due_at <= func.now())
+            # What a newer version of authapp has put there is left to that.
+            .where(LetterRow.due_at <= func.now(), LetterRow.kind.in_(list(LetterKind)))
             .order_by(LetterRow.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -62,6 +63,14 @@ class SqlOutbox:
         rows = self._connections.outside(lambda c: c.execute(statement).all())
         return sorted(map(_to_posted, rows), key=lambda posted: posted.created_at)
 
+    def hold(self, posted: PostedLetter, lease: timedelta) -> bool:
+        statement = (
+            update(LetterRow)
+            .where(LetterRow.id == posted.id, LetterRow.attempts == posted.attempt)
+            .values(due_at=func.now() + literal(lease))
+        )
+        return self._connections.outside(lambda c: c.execute(statement)).rowcount == 1
+
     def sent(self, letter_id: UUID) -> None:
         statement = delete(LetterRow).where(LetterRow.id == letter_id)
         self._connections.outside(lambda c: c.execute(statement))
@@ -79,6 +88,14 @@ class SqlOutbox:
             func.count().filter(LetterRow.due_at.is_(None)),
         )
         return OutboxCounts(*self._connections.beside(lambda c: c.execute(statement).one()))
+
+    def retry(self) -> int:
+        statement = (
+            update(LetterRow)
+            .where(LetterRow.due_at.is_(None))
+            .values(due_at=func.now(), attempts=0, error=None)
+        )
+        return self._connections.outside(lambda c: c.execute(statement)).rowcount
 
 
 def _to_posted(row: Row[Any]) -> PostedLetter:

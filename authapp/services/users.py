@@ -96,8 +96,10 @@ class Accounts:
         if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
             raise wrong_current_password()  # By now: another browser has just changed it.
         self._sessions.revoke_of_user(user_id, keep=keep)
-        self._tokens.revoke(user_id)
+        # In this order: a letter that is being written has its token first, and then makes sure
+        # that it has not been withdrawn.
         self._outbox.withdraw(user_id, LetterKind.CHANGE_EMAIL)
+        self._tokens.revoke(user_id)
         self._announcer.announce(PasswordChanged(user=found.user))
 
     def delete(self, user_id: UUID, current_password: str) -> None:

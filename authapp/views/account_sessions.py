@@ -12,9 +12,9 @@ from pyramid.security import forget
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.sessions import SessionInfo, SessionNotFound
+from authapp.user_agents import describe
 from authapp.views.errors import error_response
 from authapp.views.responses import done, json, page
-from authapp.views.user_agents import describe
 
 
 @view_config(route_name="account_sessions", request_method="GET", permission="account")

@@ -18,13 +18,13 @@ from authapp.domain.errors import AdminNoMore, InvalidInput, LastAdmin, NoSuchAc
 from authapp.domain.events import RecordedEvent
 from authapp.domain.users import Role, Status, User
 from authapp.services.administration import AccountState, UserPage
+from authapp.user_agents import describe
 from authapp.views import messages
 from authapp.views.account_sessions import in_utc, session_body
 from authapp.views.errors import MESSAGES, error_response
 from authapp.views.event_words import in_words
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused
-from authapp.views.user_agents import describe
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

@@ -26,6 +26,7 @@ from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
 from authapp.services.users import Accounts
 from authapp.settings import Settings
+from authapp.wiring.mail import RequestOutbox
 from authapp.wiring.sessions import session_directory_over
 
 
@@ -128,6 +129,10 @@ class RequestServices(Services):
     def _sessions(self) -> SessionDirectory:
         sessions: SessionDirectory = self._request.sessions
         return sessions
+
+    @cached_property
+    def _outbox(self) -> RequestOutbox:
+        return RequestOutbox(self._request, self._connections)
 
     @cached_property
     def _announcer(self) -> Announcer:

@@ -79,6 +79,7 @@ class TestDefaults:
         assert settings.sign_in.recent == timedelta(hours=1)
         assert settings.second_factor.required_for_admins is False
         assert settings.mail.url == "console:"
+        assert settings.mail.sender == "authapp <accounts@localhost>"
         assert settings.mail.background is True
         assert settings.mail.interval == timedelta(seconds=10)
         assert settings.events.keep == timedelta(days=365)
@@ -333,6 +334,7 @@ class TestReaders:
             "smtp://localhost",
             "smtp://localhost:25",
             "smtps://user:password@smtp.example.com",
+            "smtp://us%40er:p%2Fw@[::1]:2525/",
         ],
     )
     def test_urls_of_mail(self, text):
@@ -340,7 +342,12 @@ class TestReaders:
 
     @pytest.mark.parametrize(
         "text",
-        ["console", "directory:", "smtp://", "smtp:localhost", "http://h", "x", "smtp://[::1"],
+        [
+            *("console", "directory:", "smtp://", "smtp:localhost", "http://h", "x", "smtp://[::1"),
+            *("smtp://h/path", "smtp://h?tls=no", "smtp://:password@h", "smtp://h:port"),
+            # No mail server could be told these.
+            *("smtp://us\u00e9r:p@h", "smtp://user:%C3%A9@h"),
+        ],
     )
     def test_no_urls_of_mail(self, text):
         with pytest.raises(ValueError, match="console:, directory:PATH"):
@@ -350,7 +357,9 @@ class TestReaders:
     def test_senders_of_mail(self, text):
         assert reading.read_mail_sender(text) == text
 
-    @pytest.mark.parametrize("text", ["accounts", "@", "a@", "a@b\nBcc: c@d"])
+    @pytest.mark.parametrize(
+        "text", ["accounts", "@", "a@", "a@b\nBcc: c@d", "Accounts a@b", "A <a@>"]
+    )
     def test_no_senders_of_mail(self, text):
         with pytest.raises(ValueError, match="an e-mail address"):
             reading.read_mail_sender(text)

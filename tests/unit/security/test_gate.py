@@ -23,6 +23,8 @@ def settings(site=SITE, *, development=False):
             "sqlalchemy.url": "postgresql://localhost/nowhere",
             "session.secret": "0123456789abcdefghijklmnopqrstuvwxyz",
             "site.url": site,
+            "mail.url": "console:",
+            "mail.sender": "accounts@example.com",
         }
     )
 

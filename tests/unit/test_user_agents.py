@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authapp.views.user_agents import MAX_LENGTH, describe
+from authapp.user_agents import MAX_LENGTH, describe
 
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64"
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
