@@ -70,9 +70,19 @@ class InMemoryUserRepository:
         return found is not None and is_same and found.user.is_active
 
     def rename(self, user_id: UUID, name: str) -> User:
-        if user_id not in self._accounts:
-            raise UserNotFound
         return self._alter(user_id, name=name)
+
+    def change_email(self, user_id: UUID, email: str) -> User:
+        holder = self.by_email(email)
+        if holder is not None and holder.id != user_id and user_id in self._accounts:
+            raise EmailTaken
+        return self._alter(user_id, email=email, email_verified_at=datetime.now(UTC))
+
+    def verify_email(self, user_id: UUID) -> User:
+        return self._alter(user_id, email_verified_at=datetime.now(UTC))
+
+    def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
+        return self._alter(user_id, notify_sign_in=notify)
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         account = self._accounts.get(user_id)
@@ -89,7 +99,9 @@ class InMemoryUserRepository:
         self._accounts.pop(user_id, None)
 
     def _alter(self, user_id: UUID, **changes: Any) -> User:
-        account = self._accounts[user_id]
+        account = self._accounts.get(user_id)
+        if account is None:
+            raise UserNotFound
         self._accounts[user_id] = replace(account, user=replace(account.user, **changes))
         return self._accounts[user_id].user
 

@@ -1,4 +1,4 @@
-"""Counting attempts, where one too many is news."""
+"""Counting attempts, and telling of floods."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,36 @@ from authapp.domain.users import User
 
 
 class Attempts:
-    """Counts attempts, for one request."""
+    """Counts what is attempted in one request."""
 
     def __init__(self, throttle: Throttle, announcer: Announcer) -> None:
         self._throttle = throttle
         self._announcer = announcer
 
     def take(self, limits: Sequence[Limit], action: str, user: User | None = None) -> None:
-        """Raises `TooManyAttempts`, and tells of the first of them."""
+        """Counts an attempt at `action`, on the account of `user` if it is known.
+
+        Raises `TooManyAttempts`, and announces it, once for each flood.
+        """
         try:
             self._throttle.take(limits)
         except TooManyAttempts as refused:
             if refused.is_first:
                 self._announcer.announce(Throttled(user=user, action=action))
             raise
+
+    def are_left(self, limits: Sequence[Limit]) -> bool:
+        """Counts one where being refused is no news, since there are other limits to go by."""
+        try:
+            self._throttle.take(limits)
+        except TooManyAttempts:
+            return False
+        return True
+
+    def give_back(self, limits: Sequence[Limit]) -> None:
+        """It was none: whoever attempts it may."""
+        self._throttle.give_back(limits)
+
+    def clear(self, limits: Sequence[Limit]) -> None:
+        """Neither were those before it."""
+        self._throttle.clear(limits)

@@ -57,8 +57,8 @@ class Emails:
         # password must not slip in behind it.
         if not self._users.confirm(found):
             raise wrong_current_password()
-        self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL)
+        self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
         params = {"name": user.name, "email": user.email, "new_email": new_email}
         self._letters.put(Letter(LetterKind.CHANGE_EMAIL, new_email, user.id, params))
         self._announcer.announce(EmailChangeRequested(user=user, new_email=new_email))
@@ -97,8 +97,8 @@ class Emails:
     def _verify(self, link: Link) -> User:
         user = self._users.verify_email(link.user.id)
         self._links.use(link, user)
-        self._tokens.revoke(user.id, Purpose.VERIFY_EMAIL)
         self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
+        self._tokens.revoke(user.id, Purpose.VERIFY_EMAIL)
         self._announcer.announce(EmailVerified(user=user))
         return user
 
@@ -106,8 +106,8 @@ class Emails:
         user = self._users.change_email(link.user.id, link.token.email)
         self._links.use(link, user)
         self._sessions.revoke_of_user(user.id, keep=keep)
-        self._tokens.revoke(user.id)
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
+        self._tokens.revoke(user.id)
         self._announcer.announce(EmailChanged(user=user, old_email=link.user.email))
         return user
 

@@ -71,17 +71,6 @@ class Passwords:
         self._throttle.clear(limits)
         return found
 
-    def forgive(self, user: User) -> None:
-        """Forgets the failed attempts at the account, so that its owner, who has shown to be it in
-        some other way, gets in although others go on guessing."""
-        self._throttle.clear(
-            [
-                self._limits.at_account("sign_in", fold_email(user.email)),
-                self._limits.at_account("sign_in from a known browser", user.id),
-                self._limits.at_account("password", user.id),
-            ]
-        )
-
     def credentials_of(self, user_id: UUID) -> Credentials:
         """Raises `UserNotFound`."""
         found = self._users.credentials_of(user_id)

@@ -11,7 +11,7 @@ from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
 from authapp.domain.users import User, UserRepository, fold_email
 from authapp.services.attempts import Attempts
 from authapp.services.links import Link, Links
-from authapp.services.passwords import Passwords, presented_email_problems, refuse
+from authapp.services.passwords import presented_email_problems, refuse
 
 
 class Recovery:
@@ -24,7 +24,6 @@ class Recovery:
         sessions: SessionDirectory,
         tokens: TokenRepository,
         letters: Letterbox,
-        passwords: Passwords,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
         throttle: Throttle,
@@ -36,7 +35,6 @@ class Recovery:
         self._tokens = tokens
         self._links = Links(tokens, users)
         self._letters = letters
-        self._passwords = passwords
         self._hasher = hasher
         self._policy = policy
         self._attempts = Attempts(throttle, announcer)
@@ -75,18 +73,30 @@ class Recovery:
         refuse(new_password=problems)
         # Before anything is written, so that no row is locked meanwhile.
         new_hash = self._hasher.hash(new_password)
+        self._forgive(user)
         user = self._replace_password_hash(link, new_hash)
         self._links.use(link, user)
         self._sessions.revoke_of_user(user.id)
-        self._tokens.revoke(user.id)
+        # The letters first: one that is just being written may have become a token.
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
+        self._tokens.revoke(user.id)
         self._announcer.announce(PasswordReset(user=user))
         if user.email_verified_at is None:
             # The link has come through the mailbox.
             user = self._users.verify_email(user.id)
             self._announcer.announce(EmailVerified(user=user))
-        self._passwords.forgive(user)
         return user
+
+    def _forgive(self, user: User) -> None:
+        """Forgets failed attempts at the account, so that its owner gets in although others go on
+        guessing. This commits by itself, on a connection of its own, and so comes before the
+        request has one."""
+        self._attempts.clear(
+            [
+                self._limits.at_account("sign_in", fold_email(user.email)),
+                self._limits.at_account("password", user.id),
+            ]
+        )
 
     def _replace_password_hash(self, link: Link, new_hash: str) -> User:
         """The account, which from now on nobody else can change before the transaction ends.

@@ -28,7 +28,7 @@ TITLES = {
     404: "There is nothing here",
     405: "That cannot be done at this address",
     413: "That is too much",
-    429: "That was too often",
+    429: "Too many attempts",
     500: "Something went wrong here",
     503: "We will be back in a moment",
 }

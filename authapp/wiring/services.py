@@ -113,7 +113,6 @@ class Services:
             sessions=self._sessions,
             tokens=self._tokens,
             letters=self._letters,
-            passwords=self.passwords,
             hasher=self._shared.hasher,
             policy=self._shared.policy,
             throttle=self._throttle,
