@@ -52,10 +52,10 @@ def resend(request: IRequest) -> Response:
 @view_config(route_name="verify_email", request_method="GET")
 def show_verify(request: IRequest) -> Response:
     """A button rather than a deed: programs that look for harm follow the links in mail."""
-    email = request.emails.find(request.matchdict["token"]).token.email
+    link = request.emails.find(request.matchdict["token"])
     if request.wants_json:
         return json({"csrf_token": get_csrf_token(request)})
-    return page(request, "verify_email", email=email)
+    return page(request, "verify_email", email=link.token.email, user=link.user)
 
 
 @view_config(route_name="verify_email", request_method="POST")
