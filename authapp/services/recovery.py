@@ -77,7 +77,7 @@ class Recovery:
         user = self._replace_password_hash(link, new_hash)
         self._links.use(link, user)
         self._sessions.revoke_of_user(user.id)
-        # The letters first: one that is just being written may have become a token.
+        # In this order: a letter that is being written has its token first.
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
         self._tokens.revoke(user.id)
         self._announcer.announce(PasswordReset(user=user))

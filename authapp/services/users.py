@@ -90,7 +90,8 @@ class Accounts:
         if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
             raise wrong_current_password()  # By now: another browser has just changed it.
         self._sessions.revoke_of_user(user_id, keep=keep)
-        # The letter first: one that is just being written may have become a token.
+        # In this order: a letter that is being written has its token first, and then makes sure
+        # that it has not been withdrawn.
         self._outbox.withdraw(user_id, LetterKind.CHANGE_EMAIL)
         self._tokens.revoke(user_id)
         self._announcer.announce(PasswordChanged(user=found.user))
