@@ -1,10 +1,12 @@
 """waitress, as `[server:main]` of an ini file: `use = egg:authapp#waitress`."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import waitress
 
+from authapp.security.token_pages import without_tokens
 from authapp.settings import SettingsError, expand, missing_variables
 
 
@@ -17,4 +19,11 @@ def serve(app: Any, global_config: Mapping[str, str], **options: str) -> None:
     expanded = expand(options, global_config)
     if problems := missing_variables(expanded):
         raise SettingsError(problems)
+    logging.getLogger("waitress").addFilter(hide_tokens)
     waitress.serve(app, **expanded)
+
+
+def hide_tokens(record: logging.LogRecord) -> bool:
+    """A filter for what waitress logs: the paths of requests that went wrong."""
+    record.msg, record.args = without_tokens(record.getMessage()), ()
+    return True

@@ -91,7 +91,9 @@ class Writer(Protocol):
         ...
 
 
-class Outbox(Protocol):
+class Letterbox(Protocol):
+    """The side of the outbox at which letters are posted."""
+
     def put(self, letter: Letter) -> None:
         """Has the letter sent if, and only if, the transaction commits; one about a user who is
         gone is not kept."""
@@ -101,6 +103,8 @@ class Outbox(Protocol):
         """Takes back what of these kinds has not been sent about this user."""
         ...
 
+
+class Outbox(Letterbox, Protocol):
     def claim(self, limit: int, lease: timedelta) -> Sequence[PostedLetter]:
         """Takes letters that are due, each for the caller alone until the lease is over; commits
         at once."""

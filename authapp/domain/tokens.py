@@ -5,12 +5,16 @@ is nothing to be guessed about 256 random bits.
 """
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
+
+# What `new_token` makes.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Purpose(StrEnum):
@@ -64,6 +68,11 @@ class TokenRepository(Protocol):
 def new_token() -> str:
     """A token as it stands in a link: 43 characters of base64url."""
     return secrets.token_urlsafe(32)
+
+
+def is_token(text: str) -> bool:
+    """Whether it could be one, so that nothing else is ever looked for."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def token_hash(token: str) -> bytes:

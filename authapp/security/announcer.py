@@ -5,11 +5,12 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 from pyramid.interfaces import IRequest
 
 from authapp.domain.events import AccountEvent
-from authapp.domain.mail import Letter, Outbox
+from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.notices import letter_about
 from authapp.domain.sessions import Client
 from authapp.sessions.client import client_of
@@ -24,9 +25,9 @@ class WritableEventLog(Protocol):
 class EventAnnouncer:
     """Implements `authapp.domain.events.Announcer` outside of any request, for the command line."""
 
-    def __init__(self, events: WritableEventLog, outbox: Outbox) -> None:
+    def __init__(self, events: WritableEventLog, letters: Letterbox) -> None:
         self._events = events
-        self._outbox = outbox
+        self._letters = letters
 
     def announce(self, event: AccountEvent, /) -> None:
         self.write_down(event, Client(None, None))
@@ -36,7 +37,7 @@ class EventAnnouncer:
         self._events.add(event, client)
         letter = letter_about(event)
         if letter is not None:
-            self._outbox.put(with_circumstances(letter, client))
+            self._letters.put(letter)
 
 
 class RequestAnnouncer:
@@ -78,6 +79,20 @@ def log_event(event: AccountEvent, client: Client) -> None:
     }
     level = logging.WARNING if event.outlives_rollback else logging.INFO
     log.log(level, "%s %s", event.vocabulary, json.dumps(said, default=str))
+
+
+class CircumstantialLetters:
+    """Implements `authapp.domain.mail.Letterbox`: each letter says what gave rise to it."""
+
+    def __init__(self, letters: Letterbox, client: Client) -> None:
+        self._letters = letters
+        self._client = client
+
+    def put(self, letter: Letter) -> None:
+        self._letters.put(with_circumstances(letter, self._client))
+
+    def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:
+        self._letters.withdraw(user_id, *kinds)
 
 
 def with_circumstances(letter: Letter, client: Client) -> Letter:

@@ -15,6 +15,7 @@ from pyramid.interfaces import IRequest
 from pyramid.registry import Registry
 from pyramid.response import Response
 
+from authapp.security.token_pages import is_token_page
 from authapp.settings import Settings
 
 Handler = Callable[[IRequest], Response]
@@ -77,8 +78,10 @@ def is_from_elsewhere(request: IRequest, site_url: str) -> bool:
         return True
     origin = request.headers.get("Origin")
     # Under the policy no-referrer browsers send `null` with a page's own forms, which names no
-    # other site; then only Fetch Metadata can tell.
-    if origin is None or (origin == "null" and fetch_site in {"same-origin", "none"}):
+    # other site; then only Fetch Metadata can tell. Browsers without it, and those that are on no
+    # secure connection, say nothing: whoever knows a page's secret address is none from elsewhere.
+    own = {"same-origin", "none", ""} if is_token_page(request) else {"same-origin", "none"}
+    if origin is None or (origin == "null" and fetch_site in own):
         return False
     return origin.lower() not in {request.host_url.lower(), site_url}
 

@@ -6,6 +6,8 @@ from pyramid.interfaces import IRequest
 from pyramid.registry import Registry
 from pyramid.response import Response
 
+from authapp.security.token_pages import is_token_page
+
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -35,6 +37,9 @@ Handler = Callable[[IRequest], Response]
 def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
     def headers_tween(request: IRequest) -> Response:
         response = handler(request)
+        if is_token_page(request):
+            response.headers["Referrer-Policy"] = "no-referrer"
+            response.cache_control = "no-store"
         # A view may have set a stricter or a looser one of its own.
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)

@@ -5,6 +5,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 
+from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
 
 STATIC_PREFIX = "static/authapp"
@@ -16,9 +17,14 @@ def includeme(config: Configurator) -> None:
     config.add_route("sign_up", "/sign-up")
     config.add_route("sign_in", "/sign-in")
     config.add_route("sign_out", "/sign-out")
+    config.add_route("forgot_password", "/forgot-password")
+    config.add_route("reset_password", f"{RESET_PASSWORD}{{token}}")
+    config.add_route("verify_email", f"{VERIFY_EMAIL}{{token}}")
+    config.add_route("verify_email_resend", "/verify-email")
     config.add_route("account", "/account")
     config.add_route("account_profile", "/account/profile")
     config.add_route("account_password", "/account/password")
+    config.add_route("account_email", "/account/email")
     config.add_route("account_delete", "/account/delete")
     config.add_route("account_sessions", "/account/sessions")
     config.add_route("account_sessions_revoke", "/account/sessions/{id}/revoke")

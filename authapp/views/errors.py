@@ -2,6 +2,7 @@
 what went wrong, and they never show more of an error than its kind."""
 
 import logging
+import math
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from authapp.domain.errors import UserNotFound
+from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import SAFE_METHODS
 from authapp.views.responses import json_error, page
 
@@ -26,6 +28,7 @@ TITLES = {
     404: "There is nothing here",
     405: "That cannot be done at this address",
     413: "That is too much",
+    429: "Too many attempts",
     500: "Something went wrong here",
     503: "We will be back in a moment",
 }
@@ -33,6 +36,7 @@ MESSAGES = {
     403: "Your account does not have the permission that this page needs.",
     404: "The address may be misspelt, or the page may have moved.",
     405: "There is something here, but not for such a request. Go back and try another way.",
+    429: "There were too many attempts. Nothing was tried this time; please wait a while.",
     500: "It is not your fault, and it has been noted. Please try again in a moment.",
     # After a connection that broke during COMMIT nobody knows whether it took place.
     503: "The service is busy or being restarted. Please try again shortly. If you were changing "
@@ -103,6 +107,13 @@ def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
         title="This form has expired",
         actions=[("Back to the page", request.path if has_page else request.route_path("account"))],
     )
+
+
+@exception_view_config(TooManyAttempts)
+def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
+    response = error_response(request, 429, "too_many_attempts", MESSAGES[429])
+    response.retry_after = math.ceil(error.retry_after.total_seconds())
+    return response
 
 
 @exception_view_config(HTTPClientError)

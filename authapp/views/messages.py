@@ -12,6 +12,7 @@ PROBLEMS = {
     "too_short": "Use at least {minimum} characters.",
     "bad_characters": "This contains characters that cannot be used here.",
     "bad_email": "This is not an email address. It should look like name@example.com.",
+    "same_email": "This is your email address already.",
     "email_taken": "There is already an account with this email address.",
     "common_password": "This password is one of those that are guessed first. Use another.",
     "site_word": "The name of this site is too easy to guess. Use another password.",

@@ -22,6 +22,17 @@ from authapp.wiring.purging import account_purges
 from authapp.wiring.services import RequestServices, Shared
 from authapp.wiring.sessions import PURGES
 
+# Those of `authapp.wiring.services`, each a property of the request.
+USE_CASES = (
+    "accounts",
+    "administration",
+    "emails",
+    "own_sessions",
+    "passwords",
+    "recovery",
+    "sign_ins",
+)
+
 
 def include_settings(config: Configurator) -> None:
     """Reads and checks all settings, kept as `registry[Settings]`."""
@@ -63,7 +74,7 @@ def include_accounts(config: Configurator) -> None:
 
     config.add_request_method(partial(RequestServices, shared), "services", reify=True)
     config.add_request_method(readiness, reify=True)
-    for name in ("accounts", "administration", "own_sessions", "passwords", "sign_ins"):
+    for name in USE_CASES:
         config.add_request_method(_service(name), name, reify=True)
 
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 
 from authapp.domain.events import Announcer
+from authapp.domain.mail import Letterbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.sessions import SessionDirectory
+from authapp.domain.sessions import Client, SessionDirectory
 from authapp.domain.throttle import Limits
 from authapp.repositories.clock import SqlClock
 from authapp.repositories.connections import BoundConnections, Connections, RequestConnections
@@ -18,13 +19,16 @@ from authapp.repositories.outbox import SqlOutbox
 from authapp.repositories.throttle import SqlThrottle
 from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserDirectory, SqlUserRepository
-from authapp.security.announcer import EventAnnouncer, RequestAnnouncer
+from authapp.security.announcer import CircumstantialLetters, EventAnnouncer, RequestAnnouncer
 from authapp.security.passwords import BcryptHasher
 from authapp.services.administration import Administration
+from authapp.services.emails import Emails
 from authapp.services.passwords import Passwords
+from authapp.services.recovery import Recovery
 from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
 from authapp.services.users import Accounts
+from authapp.sessions.client import client_of
 from authapp.settings import Settings
 from authapp.wiring.mail import RequestOutbox
 from authapp.wiring.sessions import session_directory_over
@@ -72,8 +76,12 @@ class Services:
         return SqlOutbox(self._connections)
 
     @cached_property
+    def _letters(self) -> Letterbox:
+        return CircumstantialLetters(self._outbox, Client(None, None))
+
+    @cached_property
     def _announcer(self) -> Announcer:
-        return EventAnnouncer(self._events, self._outbox)
+        return EventAnnouncer(self._events, self._letters)
 
     @cached_property
     def passwords(self) -> Passwords:
@@ -117,6 +125,33 @@ class Services:
             announcer=self._announcer,
         )
 
+    @cached_property
+    def recovery(self) -> Recovery:
+        return Recovery(
+            users=self._users,
+            sessions=self._sessions,
+            tokens=self._tokens,
+            letters=self._letters,
+            hasher=self._shared.hasher,
+            policy=self._shared.policy,
+            throttle=self._throttle,
+            limits=self._shared.limits,
+            announcer=self._announcer,
+        )
+
+    @cached_property
+    def emails(self) -> Emails:
+        return Emails(
+            users=self._users,
+            sessions=self._sessions,
+            tokens=self._tokens,
+            letters=self._letters,
+            passwords=self.passwords,
+            throttle=self._throttle,
+            limits=self._shared.limits,
+            announcer=self._announcer,
+        )
+
 
 class RequestServices(Services):
     """The use cases for one request, over its transaction: `request.services`."""
@@ -135,8 +170,12 @@ class RequestServices(Services):
         return RequestOutbox(self._request, self._connections)
 
     @cached_property
+    def _letters(self) -> Letterbox:
+        return CircumstantialLetters(self._outbox, client_of(self._request))
+
+    @cached_property
     def _announcer(self) -> Announcer:
-        return RequestAnnouncer(self._request, EventAnnouncer(self._events, self._outbox))
+        return RequestAnnouncer(self._request, EventAnnouncer(self._events, self._letters))
 
 
 class CommandServices(Services):

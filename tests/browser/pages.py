@@ -88,6 +88,42 @@ def password_changed(page: Page) -> None:
     send(page, "Change password")
 
 
+def forgotten_empty(page: Page) -> None:
+    page.goto("/forgot-password")
+
+
+def forgotten_errors(page: Page) -> None:
+    forgotten_empty(page)
+    send(page, "Send the link")
+
+
+def forgotten_sent(page: Page) -> None:
+    forgotten_empty(page)
+    fill_in(page, email=f"{'a' * 64}@{'b' * 63}.example.com")
+    send(page, "Send the link")
+
+
+def link_refused(page: Page) -> None:
+    page.goto("/reset-password/nonsense")
+
+
+def email_empty(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/email")
+
+
+def email_errors(page: Page) -> None:
+    email_empty(page)
+    fill_in(page, new_email="ada at example.com")
+    send(page, "Send the link")
+
+
+def email_asked(page: Page) -> None:
+    email_empty(page)
+    fill_in(page, new_email="ada@new.example.com", current_password=PASSWORD)
+    send(page, "Send the link")
+
+
 def delete_empty(page: Page) -> None:
     have_account(page)
     page.goto("/account/delete")
@@ -145,6 +181,13 @@ PAGES: dict[str, Callable[[Page], None]] = {
         password_empty,
         password_errors,
         password_changed,
+        forgotten_empty,
+        forgotten_errors,
+        forgotten_sent,
+        link_refused,
+        email_empty,
+        email_errors,
+        email_asked,
         delete_empty,
         delete_errors,
         sessions_alone,

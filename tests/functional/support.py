@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.cookies import Morsel, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import webob
 import webtest
 from sqlalchemy import Connection, Engine, event, text
 from webtest import TestResponse
 
+from authapp.domain.tokens import LIFETIMES, Purpose, Token, new_token, token_hash
+from authapp.repositories.connections import BoundConnections
+from authapp.repositories.tokens import SqlTokenRepository
 from authapp.sessions.cookie import Ticket, TicketSigner
 
 NAME = "Ada Lovelace"
@@ -155,6 +160,92 @@ def count(db: Connection, table: str) -> int:
 def the_session(db: Connection) -> Any:
     """The one row of the sessions table."""
     return db.execute(text("SELECT * FROM sessions")).one()
+
+
+def id_of(db: Connection, email: str = EMAIL) -> UUID:
+    found: UUID = db.execute(
+        text("SELECT id FROM users WHERE email = :e"), {"e": email}
+    ).scalar_one()
+    return found
+
+
+def token_for(
+    db: Connection,
+    user_id: UUID,
+    purpose: Purpose,
+    email: str = EMAIL,
+    lifetime: timedelta | None = None,
+) -> str:
+    """A token as it stands in the link that is sent to `email`."""
+    token = new_token()
+    good_for = LIFETIMES[purpose] if lifetime is None else lifetime
+    repository = SqlTokenRepository(BoundConnections(db))
+    repository.add(token_hash(token), Token(purpose, user_id, email), good_for)
+    return token
+
+
+def letters(db: Connection) -> list[tuple[str, str]]:
+    """What waits in the outbox: the kinds and the recipients, in the order of the kinds."""
+    rows = db.execute(text("SELECT kind, recipient FROM outbox ORDER BY kind, created_at"))
+    return [tuple(row) for row in rows]
+
+
+def events(db: Connection) -> list[str]:
+    """The kinds of what was written down, in its order."""
+    kinds = db.execute(text("SELECT kind FROM security_events ORDER BY id"))
+    return list(kinds.scalars().all())
+
+
+def forget_the_past(db: Connection) -> None:
+    """Empties the outbox and the events, so that what comes next can be told."""
+    db.execute(text("DELETE FROM outbox"))
+    db.execute(text("DELETE FROM security_events"))
+
+
+def state(db: Connection) -> dict[str, Any]:
+    """All that a link in a message may change."""
+    tables = ("users", "tokens", "sessions", "outbox", "security_events")
+    rows = (db.execute(text(f"SELECT * FROM {t} ORDER BY 1")).all() for t in tables)  # noqa: S608
+    return dict(zip(tables, rows, strict=True))
+
+
+def is_refused(app: webtest.TestApp, db: Connection, token: str, page: str) -> bool:
+    """Whether the token is answered as any that is no good, and nothing changes."""
+    before = state(db)
+    address = f"/{page}/{token}"
+    browser = another(app)
+    fields = {"csrf_token": csrf_token(browser.get("/sign-in")), "new_password": "quite another"}
+    for response in (browser.get(address, status=400), browser.post(address, fields, status=400)):
+        assert response.html.h1.get_text() == "This link is no longer good"
+        assert token not in response
+    for answer in (
+        browser.get(address, headers=JSON, status=400),
+        browser.post_json(address, {"new_password": "quite another"}, status=400),
+    ):
+        assert answer.json["error"]["code"] == "token_invalid"
+    browser.request(address, method="HEAD", status=400)
+    return state(db) == before
+
+
+@contextmanager
+def failing_commits(db: Connection, table: str) -> Iterator[None]:
+    """Makes each transaction that changes a row of the table fail when it is committed."""
+    db.execute(
+        text(
+            "CREATE FUNCTION fail_late() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'late'; END $$"
+        )
+    )
+    db.execute(
+        text(
+            f"CREATE CONSTRAINT TRIGGER fail_late AFTER INSERT OR UPDATE ON {table} "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_late()"
+        )
+    )
+    try:
+        yield
+    finally:
+        db.execute(text("DROP FUNCTION fail_late CASCADE"))
 
 
 @contextmanager

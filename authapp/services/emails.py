@@ -1,0 +1,121 @@
+"""The address of an account: showing that it is one's own, and changing it."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from authapp.domain.errors import InvalidInput, Problem, UserNotFound
+from authapp.domain.events import Announcer, EmailChanged, EmailChangeRequested, EmailVerified
+from authapp.domain.mail import Letter, Letterbox, LetterKind
+from authapp.domain.sessions import SessionDirectory
+from authapp.domain.throttle import Limits, Throttle
+from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
+from authapp.domain.users import User, UserRepository, email_problems, fold_email
+from authapp.services.attempts import Attempts
+from authapp.services.links import Link, Links
+from authapp.services.passwords import Passwords, wrong_current_password
+
+
+class Emails:
+    """The use cases of addresses, for one request."""
+
+    def __init__(
+        self,
+        *,
+        users: UserRepository,
+        sessions: SessionDirectory,
+        tokens: TokenRepository,
+        letters: Letterbox,
+        passwords: Passwords,
+        throttle: Throttle,
+        limits: Limits,
+        announcer: Announcer,
+    ) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._tokens = tokens
+        self._links = Links(tokens, users)
+        self._letters = letters
+        self._passwords = passwords
+        self._attempts = Attempts(throttle, announcer)
+        self._limits = limits
+        self._announcer = announcer
+
+    def request_change(self, user_id: UUID, new_email: str, current_password: str) -> None:
+        """Has a link sent to `new_email` that completes the change, and a notice to the old one.
+
+        The link of an earlier request is void. Raises `InvalidInput` for the fields `email` and
+        `current_password`, `TooManyAttempts`, and `UserNotFound`.
+        """
+        new_email = new_email.strip()
+        user = self._passwords.credentials_of(user_id).user
+        problems = _new_email_problems(new_email, user)
+        found = self._passwords.check_current(user_id, current_password, email=problems)
+        self._take_letter(user)
+        if self._users.by_email(new_email) is not None:
+            raise InvalidInput({"email": [Problem("email_taken")]})
+        # A change of the password makes such links void; one that was asked for with the old
+        # password must not slip in behind it.
+        if not self._users.confirm(found):
+            raise wrong_current_password()
+        self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL)
+        self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
+        params = {"name": user.name, "email": user.email, "new_email": new_email}
+        self._letters.put(Letter(LetterKind.CHANGE_EMAIL, new_email, user.id, params))
+        self._announcer.announce(EmailChangeRequested(user=user, new_email=new_email))
+
+    def request_verification(self, user: User) -> bool:
+        """Has a link sent to the account's address, and says whether there was a need to.
+
+        Raises `TooManyAttempts`.
+        """
+        if user.email_verified_at is not None:
+            return False
+        self._take_letter(user)
+        self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
+        params = {"name": user.name, "email": user.email}
+        self._letters.put(Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params))
+        return True
+
+    def find(self, token: str) -> Link:
+        """Changes nothing. Raises `TokenInvalid`."""
+        return self._links.find(token, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
+
+    def verify(self, token: str, *, keep: UUID | None) -> User:
+        """Notes that the address is the person's own, or makes a new one theirs.
+
+        A new address ends the account's sessions, but for the one with the id `keep`. Raises
+        `TokenInvalid`, and `EmailTaken` for a new address that somebody else has by now.
+        """
+        link = self.find(token)
+        try:
+            if link.token.purpose is Purpose.CHANGE_EMAIL:
+                return self._change(link, keep)
+            return self._verify(link)
+        except UserNotFound:
+            raise TokenInvalid from None
+
+    def _verify(self, link: Link) -> User:
+        user = self._users.verify_email(link.user.id)
+        self._links.use(link, user)
+        self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
+        self._tokens.revoke(user.id, Purpose.VERIFY_EMAIL)
+        self._announcer.announce(EmailVerified(user=user))
+        return user
+
+    def _change(self, link: Link, keep: UUID | None) -> User:
+        user = self._users.change_email(link.user.id, link.token.email)
+        self._links.use(link, user)
+        self._sessions.revoke_of_user(user.id, keep=keep)
+        self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
+        self._tokens.revoke(user.id)
+        self._announcer.announce(EmailChanged(user=user, old_email=link.user.email))
+        return user
+
+    def _take_letter(self, user: User) -> None:
+        self._attempts.take([self._limits.at_account("mail", user.id)], "mail", user)
+
+
+def _new_email_problems(email: str, user: User) -> Sequence[Problem]:
+    if fold_email(email) == fold_email(user.email):
+        return (Problem("same_email"),)
+    return email_problems(email)
