@@ -66,8 +66,12 @@ class InMemoryUserRepository:
 
     def confirm(self, credentials: Credentials) -> bool:
         found = self._accounts.get(credentials.user.id)
-        is_same = found is not None and found.password_hash == credentials.password_hash
-        return found is not None and is_same and found.user.is_active
+        return (
+            found is not None
+            and found.password_hash == credentials.password_hash
+            and found.user.second_factor_at == credentials.user.second_factor_at
+            and found.user.is_active
+        )
 
     def rename(self, user_id: UUID, name: str) -> User:
         if user_id not in self._accounts:

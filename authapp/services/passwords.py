@@ -45,13 +45,15 @@ class Passwords:
         account, address = self._sign_in_limits(email, found, visitor)
         self._take([*address, *account], found.user if found else None, "sign_in")
         try:
-            confirmed = self._confirmed(email, found, password)
+            verified = self._verified(found, password)
+            # Before the account is held, which takes a connection: requests that wanted a second
+            # one each could wait for each other.
+            self._throttle.clear(account)
+            self._throttle.give_back(address)
+            return self._confirmed(verified, password)
         except InvalidCredentials:
             self._announcer.announce(SignInFailed(user=found.user if found else None))
             raise
-        self._throttle.clear(account)
-        self._throttle.give_back(address)
-        return confirmed
 
     def check_current(
         self, user_id: UUID, password: str, **other_problems: Sequence[Problem]
@@ -101,12 +103,12 @@ class Passwords:
                 self._announcer.announce(Throttled(user=user, action=action))
             raise
 
-    def _confirmed(self, email: str, found: Credentials | None, password: str) -> Credentials:
-        verified = self._verified(found, password)
-        if self._confirmed_or_upgraded(verified, password):
-            return verified
+    def _confirmed(self, verified: Credentials, password: str) -> Credentials:
+        confirmed = self._confirmed_or_upgraded(verified, password)
+        if confirmed is not None:
+            return confirmed
         # Meanwhile the password was changed, or its hash upgraded by another sign-in.
-        verified = self._verified(self._users.credentials(email), password)
+        verified = self._verified(self._users.credentials_of(verified.user.id), password)
         if not self._users.confirm(verified):
             raise InvalidCredentials
         return verified
@@ -121,13 +123,17 @@ class Passwords:
             raise InvalidCredentials
         return found
 
-    def _confirmed_or_upgraded(self, found: Credentials, password: str) -> bool:
+    def _confirmed_or_upgraded(self, found: Credentials, password: str) -> Credentials | None:
         """Either holds the account as it is until the transaction ends. A change of the password
         ends all sessions; one that was begun with the old password must not slip in behind it."""
         if not self._hasher.needs_upgrade(found.password_hash):
-            return self._users.confirm(found)
-        upgraded = self._hasher.hash(password)
-        return self._users.replace_password_hash(found.user.id, found.password_hash, upgraded)
+            return found if self._users.confirm(found) else None
+        upgraded = Credentials(found.user, self._hasher.hash(password))
+        is_same = self._users.replace_password_hash(
+            found.user.id, found.password_hash, upgraded.password_hash
+        )
+        # As it was in all else as well: a second factor may have been turned on meanwhile.
+        return upgraded if is_same and self._users.confirm(upgraded) else None
 
 
 def wrong_current_password() -> InvalidInput:

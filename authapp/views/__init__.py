@@ -15,6 +15,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("home", "/")
     config.add_route("sign_up", "/sign-up")
     config.add_route("sign_in", "/sign-in")
+    config.add_route("sign_in_second_factor", "/sign-in/second-factor")
     config.add_route("sign_out", "/sign-out")
     config.add_route("account", "/account")
     config.add_route("account_profile", "/account/profile")
@@ -23,6 +24,10 @@ def includeme(config: Configurator) -> None:
     config.add_route("account_sessions", "/account/sessions")
     config.add_route("account_sessions_revoke", "/account/sessions/{id}/revoke")
     config.add_route("account_sessions_revoke_others", "/account/sessions/revoke-others")
+    config.add_route("account_two_factor", "/account/two-factor")
+    config.add_route("account_two_factor_set_up", "/account/two-factor/set-up")
+    config.add_route("account_two_factor_disable", "/account/two-factor/disable")
+    config.add_route("account_two_factor_codes", "/account/two-factor/recovery-codes")
     config.add_route("healthz", "/healthz")
     config.add_route("readyz", "/readyz")
 

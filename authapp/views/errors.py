@@ -2,6 +2,7 @@
 what went wrong, and they never show more of an error than its kind."""
 
 import logging
+import math
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from authapp.domain.errors import UserNotFound
+from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import SAFE_METHODS
 from authapp.views.responses import json_error, page
 
@@ -26,6 +28,7 @@ TITLES = {
     404: "There is nothing here",
     405: "That cannot be done at this address",
     413: "That is too much",
+    429: "Too many attempts",
     500: "Something went wrong here",
     503: "We will be back in a moment",
 }
@@ -75,9 +78,24 @@ def not_found(error: HTTPException, request: IRequest) -> Response:
 
 @forbidden_view_config()
 def forbidden(error: HTTPException, request: IRequest) -> Response:
-    if request.is_authenticated:
-        return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
-    return sign_in_first(request)
+    if not request.is_authenticated:
+        return sign_in_first(request)
+    if request.second_factors.policy.is_missing(request.identity):
+        return keep_headers(error, second_factor_first(request))
+    return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
+
+
+def second_factor_first(request: IRequest) -> Response:
+    """For administrators of whom the operator demands a second factor, while they have none."""
+    return error_response(
+        request,
+        403,
+        "second_factor_missing",
+        "Administrators need two-factor authentication here, and your account does not have it "
+        "yet.",
+        title="Turn on two-factor authentication first",
+        actions=[("Turn it on", request.route_path("account_two_factor"))],
+    )
 
 
 @exception_view_config(UserNotFound)
@@ -89,6 +107,14 @@ def sign_in_first(request: IRequest) -> Response:
     target = request.path_qs if request.method in SAFE_METHODS else request.route_path("account")
     query = urlencode({"next": target})
     return HTTPSeeOther(location=f"{request.route_path('sign_in')}?{query}")
+
+
+@exception_view_config(TooManyAttempts)
+def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
+    message = "Wait a while, and try again then."
+    response = error_response(request, 429, "too_many_attempts", message)
+    response.retry_after = math.ceil(error.retry_after.total_seconds())
+    return response
 
 
 @exception_view_config(BadCSRFToken)
