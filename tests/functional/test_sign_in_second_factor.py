@@ -47,6 +47,14 @@ from tests.functional.support import (
 from tests.functional.test_secrecy import everything_in
 
 
+@pytest.fixture(scope="module")
+def strict_wsgi_app(migrated_url):
+    """Lets a code be wrong three times."""
+    wsgi_app = make_app(migrated_url, throttle__account="3/15m")
+    yield wsgi_app
+    wsgi_app.registry[ENGINE].dispose()
+
+
 @pytest.fixture
 def phone(app):
     """Ada's authenticator. Her browser is `app`, and is signed in."""
@@ -346,15 +354,9 @@ class TestRecoveryCodes:
 
 
 class TestThrottling:
-    @pytest.fixture(scope="class")
-    def strict(self, migrated_url):
-        wsgi_app = make_app(migrated_url, throttle__account="3/15m")
-        yield wsgi_app
-        wsgi_app.registry[ENGINE].dispose()
-
     @pytest.fixture
-    def app(self, strict, db):
-        return webtest.TestApp(strict, extra_environ=HOST)
+    def app(self, strict_wsgi_app, db):
+        return webtest.TestApp(strict_wsgi_app, extra_environ=HOST)
 
     def test_after_so_many_wrong_ones_the_right_one_is_refused_too(self, app, browser, phone, db):
         for _ in range(3):
