@@ -89,6 +89,10 @@ class InMemoryUserRepository:
         """What an operator does; not of the port."""
         return self._alter(user_id, status=Status.DISABLED)
 
+    def set_second_factor(self, user_id: UUID, moment: datetime | None) -> User:
+        """What the repository of second factors does; not of the port."""
+        return self._alter(user_id, second_factor_at=moment)
+
     def delete(self, user_id: UUID) -> None:
         self._accounts.pop(user_id, None)
 
