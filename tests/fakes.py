@@ -66,8 +66,12 @@ class InMemoryUserRepository:
 
     def confirm(self, credentials: Credentials) -> bool:
         found = self._accounts.get(credentials.user.id)
-        is_same = found is not None and found.password_hash == credentials.password_hash
-        return found is not None and is_same and found.user.is_active
+        return (
+            found is not None
+            and found.password_hash == credentials.password_hash
+            and found.user.second_factor_at == credentials.user.second_factor_at
+            and found.user.is_active
+        )
 
     def rename(self, user_id: UUID, name: str) -> User:
         return self._alter(user_id, name=name)
@@ -94,6 +98,10 @@ class InMemoryUserRepository:
     def disable(self, user_id: UUID) -> User:
         """What an operator does; not of the port."""
         return self._alter(user_id, status=Status.DISABLED)
+
+    def set_second_factor(self, user_id: UUID, moment: datetime | None) -> User:
+        """What the repository of second factors does; not of the port."""
+        return self._alter(user_id, second_factor_at=moment)
 
     def delete(self, user_id: UUID) -> None:
         self._accounts.pop(user_id, None)

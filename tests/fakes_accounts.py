@@ -6,15 +6,19 @@ there at once. Time stands still but for what a test adds to `now`.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from authapp.domain.errors import UserNotFound
 from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
+from authapp.domain.second_factor import SecondFactor
 from authapp.domain.sessions import Client
 from authapp.domain.throttle import Limit, TooManyAttempts
 from authapp.domain.tokens import Purpose, Token
+from authapp.domain.users import User
+from tests.fakes import InMemoryUserRepository
 
 
 @dataclass
@@ -199,3 +203,58 @@ class InMemoryEventLog:
         old = [event for event in self.events if event.created_at < self.now - age][:batch_size]
         self.events = [event for event in self.events if event not in old]
         return len(old)
+
+
+@dataclass
+class InMemorySecondFactors:
+    """Implements `authapp.domain.second_factor.SecondFactorRepository`."""
+
+    users: InMemoryUserRepository
+    factors: dict[UUID, SecondFactor] = field(default_factory=dict)
+    recovery_codes: dict[UUID, set[bytes]] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def hold(self, user_id: UUID) -> User | None:
+        return self.users.by_id(user_id)
+
+    def find(self, user_id: UUID) -> SecondFactor | None:
+        return self.factors.get(user_id)
+
+    def begin(self, user_id: UUID, sealed_secret: bytes) -> None:
+        self.factors[user_id] = SecondFactor(user_id, sealed_secret, None)
+
+    def activate(self, user_id: UUID) -> User:
+        return self._set_second_factor_at(user_id, self.now)
+
+    def use(self, factor: SecondFactor, step: int, sealed_secret: bytes) -> bool:
+        found = self.factors.get(factor.user_id)
+        if found is None or (found.last_step is not None and found.last_step >= step):
+            return False
+        used = replace(found, last_step=step, sealed_secret=sealed_secret)
+        self.factors[factor.user_id] = used
+        return True
+
+    def remove(self, user_id: UUID) -> User:
+        user = self._set_second_factor_at(user_id, None)
+        self.factors.pop(user_id, None)
+        self.recovery_codes.pop(user_id, None)
+        return user
+
+    def replace_recovery_codes(self, user_id: UUID, code_hashes: Sequence[bytes]) -> None:
+        self.recovery_codes[user_id] = set(code_hashes)
+
+    def has_recovery_code(self, user_id: UUID, code_hash: bytes) -> bool:
+        return code_hash in self.recovery_codes.get(user_id, ())
+
+    def use_recovery_code(self, user_id: UUID, code_hash: bytes) -> bool:
+        was_good = self.has_recovery_code(user_id, code_hash)
+        self.recovery_codes.get(user_id, set()).discard(code_hash)
+        return was_good
+
+    def count_recovery_codes(self, user_id: UUID) -> int:
+        return len(self.recovery_codes.get(user_id, ()))
+
+    def _set_second_factor_at(self, user_id: UUID, moment: datetime | None) -> User:
+        if self.users.by_id(user_id) is None:
+            raise UserNotFound
+        return self.users.set_second_factor(user_id, moment)

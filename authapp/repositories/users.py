@@ -93,6 +93,7 @@ class SqlUserRepository:
                 UserRow.id == credentials.user.id,
                 UserRow.password_hash == credentials.password_hash,
                 UserRow.status == Status.ACTIVE,
+                UserRow.second_factor_at.is_not_distinct_from(credentials.user.second_factor_at),
             )
             .with_for_update(read=True)
         )

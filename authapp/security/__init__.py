@@ -3,12 +3,15 @@
 from pyramid.config import Configurator
 from pyramid.tweens import EXCVIEW
 
+from authapp.domain.second_factor import SecondFactorPolicy
 from authapp.security.gate import needs_csrf_token
 from authapp.security.policy import SessionSecurityPolicy
+from authapp.settings import Settings
 
 
 def includeme(config: Configurator) -> None:
-    config.set_security_policy(SessionSecurityPolicy())
+    required = config.registry[Settings].second_factor.required_for_admins
+    config.set_security_policy(SessionSecurityPolicy(SecondFactorPolicy(required)))
     # The gate checks where a request comes from, over http as well as https, so Pyramid's own
     # check, which looks at https alone, is not needed.
     config.set_default_csrf_options(

@@ -132,7 +132,8 @@ class Passwords:
         is_same = self._users.replace_password_hash(
             found.user.id, found.password_hash, upgraded.password_hash
         )
-        return upgraded if is_same else None
+        # As it was in all else as well: a second factor may have been turned on meanwhile.
+        return upgraded if is_same and self._users.confirm(upgraded) else None
 
 
 def wrong_current_password() -> InvalidInput:

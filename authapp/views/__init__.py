@@ -16,6 +16,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("home", "/")
     config.add_route("sign_up", "/sign-up")
     config.add_route("sign_in", "/sign-in")
+    config.add_route("sign_in_second_factor", "/sign-in/second-factor")
     config.add_route("sign_out", "/sign-out")
     config.add_route("forgot_password", "/forgot-password")
     config.add_route("reset_password", f"{RESET_PASSWORD}{{token}}")
@@ -36,6 +37,10 @@ def includeme(config: Configurator) -> None:
     config.add_route("admin_users_enable", "/admin/users/{id}/enable")
     config.add_route("admin_users_end_sessions", "/admin/users/{id}/end-sessions")
     config.add_route("admin_users_role", "/admin/users/{id}/role")
+    config.add_route("account_two_factor", "/account/two-factor")
+    config.add_route("account_two_factor_set_up", "/account/two-factor/set-up")
+    config.add_route("account_two_factor_disable", "/account/two-factor/disable")
+    config.add_route("account_two_factor_codes", "/account/two-factor/recovery-codes")
     config.add_route("healthz", "/healthz")
     config.add_route("readyz", "/readyz")
 

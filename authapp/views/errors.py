@@ -79,9 +79,24 @@ def not_found(error: HTTPException, request: IRequest) -> Response:
 
 @forbidden_view_config()
 def forbidden(error: HTTPException, request: IRequest) -> Response:
-    if request.is_authenticated:
-        return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
-    return sign_in_first(request)
+    if not request.is_authenticated:
+        return sign_in_first(request)
+    if request.second_factors.policy.is_missing(request.identity):
+        return keep_headers(error, second_factor_first(request))
+    return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
+
+
+def second_factor_first(request: IRequest) -> Response:
+    """For administrators of whom the operator demands a second factor, while they have none."""
+    return error_response(
+        request,
+        403,
+        "second_factor_missing",
+        "Administrators need two-factor authentication here, and your account does not have it "
+        "yet.",
+        title="Turn on two-factor authentication first",
+        actions=[("Turn it on", request.route_path("account_two_factor"))],
+    )
 
 
 @exception_view_config(UserNotFound)
@@ -93,6 +108,14 @@ def sign_in_first(request: IRequest) -> Response:
     target = request.path_qs if request.method in SAFE_METHODS else request.route_path("account")
     query = urlencode({"next": target})
     return HTTPSeeOther(location=f"{request.route_path('sign_in')}?{query}")
+
+
+@exception_view_config(TooManyAttempts)
+def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
+    message = "Wait a while, and try again then."
+    response = error_response(request, 429, "too_many_attempts", message)
+    response.retry_after = math.ceil(error.retry_after.total_seconds())
+    return response
 
 
 @exception_view_config(BadCSRFToken)

@@ -17,11 +17,15 @@ PROBLEMS = {
     "common_password": "This password is one of those that are guessed first. Use another.",
     "site_word": "The name of this site is too easy to guess. Use another password.",
     "wrong_password": "This is not your current password.",
+    "bad_code": "This is neither six digits from your app nor a recovery code.",
+    "bad_totp_code": "Enter the six digits that your app shows.",
+    "wrong_code": "This code is not right, or it has been used already.",
     "unknown_choice": "Choose one of those that are offered.",
     "unconfirmed": "Tick this box to go on. You would lose your own access.",
     "own_word": "Your own name or address is too easy to guess. Use another password.",
 }
 INVALID_CREDENTIALS = "Invalid email or password"
+INVALID_CODE = "Invalid code"
 LAST_ADMIN = (
     "There would be no active administrator left, and nobody could change that. Make somebody else "
     "an administrator first."

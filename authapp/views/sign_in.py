@@ -13,6 +13,7 @@ from authapp.security.redirects import local_path
 from authapp.views import messages
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused, user_body
+from authapp.views.sign_in_second_factor import ask_for_second_factor
 from authapp.views.signing_in import signed_in, visitor_of
 
 
@@ -33,13 +34,16 @@ def sign_in(request: IRequest) -> Response:
     try:
         form.check()
         visitor = visitor_of(request)
-        user = request.passwords.authenticate(form["email"], form["password"], visitor).user
+        found = request.passwords.authenticate(form["email"], form["password"], visitor)
     except InvalidInput as error:
         return refused(request, "sign_in", form, error.problems)
     except InvalidCredentials:
         return _not_recognised(request, form)
-    signed_in(request, user, persistent=form.ticked("remember"))
-    return done(request, location=_next(request, form["next"]), body=user_body(user))
+    persistent, target = form.ticked("remember"), _next(request, form["next"])
+    if found.user.has_second_factor:
+        return ask_for_second_factor(request, found, persistent=persistent, target=target)
+    signed_in(request, found.user, persistent=persistent)
+    return done(request, location=target, body=user_body(found.user))
 
 
 # There is nothing to protect where nobody is signed in, so the token is asked for only when

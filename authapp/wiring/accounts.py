@@ -30,6 +30,7 @@ USE_CASES = (
     "own_sessions",
     "passwords",
     "recovery",
+    "second_factors",
     "sign_ins",
 )
 

@@ -10,21 +10,26 @@ from sqlalchemy import Connection
 from authapp.domain.events import Announcer
 from authapp.domain.mail import Letterbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
+from authapp.domain.second_factor import Authenticators, Sealer, SecondFactorPolicy
 from authapp.domain.sessions import Client, SessionDirectory
 from authapp.domain.throttle import Limits
 from authapp.repositories.clock import SqlClock
 from authapp.repositories.connections import BoundConnections, Connections, RequestConnections
 from authapp.repositories.events import SqlEventLog
 from authapp.repositories.outbox import SqlOutbox
+from authapp.repositories.second_factor import SqlSecondFactors
 from authapp.repositories.throttle import SqlThrottle
 from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserDirectory, SqlUserRepository
 from authapp.security.announcer import CircumstantialLetters, EventAnnouncer, RequestAnnouncer
+from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
+from authapp.security.sealing import SecretSealer
 from authapp.services.administration import Administration
 from authapp.services.emails import Emails
 from authapp.services.passwords import Passwords
 from authapp.services.recovery import Recovery
+from authapp.services.second_factor import SecondFactors
 from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
 from authapp.services.users import Accounts
@@ -42,6 +47,8 @@ class Shared:
     hasher: PasswordHasher
     policy: PasswordPolicy
     limits: Limits
+    authenticators: Authenticators
+    sealer: Sealer
 
     @classmethod
     def of(cls, settings: Settings) -> "Shared":
@@ -52,6 +59,8 @@ class Shared:
             hasher=BcryptHasher(password.bcrypt_rounds, password.pepper),
             policy=PasswordPolicy(password.min_length, (site.name, host)),
             limits=Limits(settings.throttle.account, settings.throttle.address),
+            authenticators=TotpAuthenticators(site.name),
+            sealer=SecretSealer(settings.session.secret),
         )
 
 
@@ -106,6 +115,23 @@ class Services:
     @cached_property
     def sign_ins(self) -> SignIns:
         return SignIns(self._announcer)
+
+    @cached_property
+    def second_factors(self) -> SecondFactors:
+        shared = self._shared
+        return SecondFactors(
+            factors=SqlSecondFactors(self._connections),
+            users=self._users,
+            sessions=self._sessions,
+            passwords=self.passwords,
+            authenticators=shared.authenticators,
+            sealer=shared.sealer,
+            policy=SecondFactorPolicy(shared.settings.second_factor.required_for_admins),
+            throttle=self._throttle,
+            limits=shared.limits,
+            clock=self._clock,
+            announcer=self._announcer,
+        )
 
     @cached_property
     def own_sessions(self) -> OwnSessions:

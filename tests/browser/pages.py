@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 
+import pyotp
 from playwright.sync_api import Page
 
 from tests.browser.support import (
     PASSWORD,
     fill_in,
+    follow,
     have_account,
     send,
     sign_in,
     sign_in_elsewhere,
+    sign_out,
     sign_up,
 )
 
@@ -151,6 +154,61 @@ def sessions_ended(page: Page) -> None:
     send(page, "Sign out all other sessions")
 
 
+def two_factor_off(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/two-factor")
+
+
+def two_factor_set_up(page: Page) -> None:
+    two_factor_off(page)
+    send(page, "Set up")
+
+
+def two_factor_errors(page: Page) -> None:
+    two_factor_set_up(page)
+    fill_in(page, code="12345")
+    send(page, "Turn on")
+
+
+def two_factor_codes(page: Page) -> None:
+    two_factor_set_up(page)
+    secret = page.locator("main code").inner_text().replace(" ", "")
+    fill_in(page, code=pyotp.TOTP(secret).now())
+    send(page, "Turn on")
+
+
+def two_factor_on(page: Page) -> None:
+    two_factor_codes(page)
+    follow(page.get_by_text("I have kept them"))
+
+
+def two_factor_disable(page: Page) -> None:
+    two_factor_on(page)
+    follow(page.get_by_text("Turn off two-factor authentication"))
+
+
+def two_factor_renew(page: Page) -> None:
+    two_factor_on(page)
+    follow(page.get_by_text("Get new recovery codes"))
+
+
+def second_step(page: Page) -> None:
+    two_factor_codes(page)
+    sign_out(page)
+    sign_in(page)
+
+
+def second_step_errors(page: Page) -> None:
+    second_step(page)
+    fill_in(page, code="000000")
+    send(page, "Sign in")
+
+
+def second_step_recovery(page: Page) -> None:
+    second_step(page)
+    follow(page.get_by_text("Use a recovery code"))
+
+
 def error_400(page: Page) -> None:
     page.goto("/sign-up")
     page.context.clear_cookies()
@@ -193,6 +251,16 @@ PAGES: dict[str, Callable[[Page], None]] = {
         sessions_alone,
         sessions_others,
         sessions_ended,
+        two_factor_off,
+        two_factor_set_up,
+        two_factor_errors,
+        two_factor_codes,
+        two_factor_on,
+        two_factor_disable,
+        two_factor_renew,
+        second_step,
+        second_step_errors,
+        second_step_recovery,
         error_400,
         error_404,
         error_405,

@@ -10,6 +10,7 @@ from pyramid.security import Allowed, Denied
 from pyramid.testing import DummyRequest
 from zope.interface.verify import verifyClass, verifyObject
 
+from authapp.domain.second_factor import SecondFactorPolicy
 from authapp.domain.users import Role, Status, User
 from authapp.security.policy import SessionSecurityPolicy
 
@@ -120,6 +121,45 @@ class TestPermits:
         child = SimpleNamespace(__parent__=parent)
 
         assert POLICY.permits(request_of(ADA), child, "edit")
+
+
+class TestSecondFactorRequiredOfAdmins:
+    STRICT = SessionSecurityPolicy(SecondFactorPolicy(required_for_admins=True))
+    WITH_FACTOR = replace(ADMIN, second_factor_at=ADMIN.created_at)
+
+    @pytest.mark.parametrize(
+        ("user", "expected"),
+        [
+            (ADA, {"account"}),
+            (ADMIN, {"account"}),
+            (WITH_FACTOR, {"account", "admin"}),
+            (DISABLED, set()),
+        ],
+    )
+    def test_an_administrator_without_may_what_members_may(self, user, expected):
+        request = request_of(user)
+
+        allowed = {p for p in ("account", "admin") if self.STRICT.permits(request, PLAIN, p)}
+
+        assert allowed == expected
+
+    @pytest.mark.parametrize(
+        ("principal", "user", "allowed"),
+        [
+            ("role:admin", ADMIN, False),
+            ("role:member", ADMIN, False),
+            (f"user:{ADMIN.id}", ADMIN, True),
+            (Authenticated, ADMIN, True),
+            ("role:admin", WITH_FACTOR, True),
+            ("role:member", ADA, True),
+        ],
+    )
+    def test_resources_grant_nothing_to_a_role_that_is_not_had_in_full(
+        self, principal, user, allowed
+    ):
+        context = SimpleNamespace(__acl__=[(Allow, principal, "edit")])
+
+        assert bool(self.STRICT.permits(request_of(user), context, "edit")) is allowed
 
 
 class TestRememberAndForget:

@@ -1,0 +1,313 @@
+"""The second factor: setting it up, asking for it at sign-in, and doing without it again."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+from authapp.domain.clock import Clock
+from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
+from authapp.domain.events import (
+    Announcer,
+    RecoveryCodesRenewed,
+    RecoveryCodeUsed,
+    SecondFactorDisabled,
+    SecondFactorEnabled,
+    SignInFailed,
+)
+from authapp.domain.second_factor import (
+    AlreadyOn,
+    Authenticators,
+    CannotTurnOff,
+    CannotUnseal,
+    NotSetUp,
+    PendingSignIn,
+    Sealer,
+    SecondFactor,
+    SecondFactorPolicy,
+    SecondFactorRepository,
+    SetUp,
+    SignInExpired,
+    begin_sign_in,
+    is_still_good,
+    is_totp_code,
+    matching_step,
+    new_recovery_codes,
+    read_code,
+    read_recovery_code,
+    recovery_code_hash,
+)
+from authapp.domain.sessions import SessionDirectory
+from authapp.domain.throttle import Limit, Limits, Throttle, Visitor
+from authapp.domain.users import Credentials, User, UserRepository
+from authapp.services.attempts import Attempts
+from authapp.services.passwords import Passwords, refuse
+
+log = logging.getLogger(__name__)
+
+_ACTION = "second_factor"
+
+
+class SecondFactors:
+    """The use cases of second factors, for one request.
+
+    Attempts are counted before anything is held: whoever holds the account has a connection, and
+    requests that wanted a second one each could wait for each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        factors: SecondFactorRepository,
+        users: UserRepository,
+        sessions: SessionDirectory,
+        passwords: Passwords,
+        authenticators: Authenticators,
+        sealer: Sealer,
+        policy: SecondFactorPolicy,
+        throttle: Throttle,
+        limits: Limits,
+        clock: Clock,
+        announcer: Announcer,
+    ) -> None:
+        self._factors = factors
+        self._users = users
+        self._sessions = sessions
+        self._passwords = passwords
+        self._authenticators = authenticators
+        self._sealer = sealer
+        self.policy = policy
+        self._attempts = Attempts(throttle, announcer)
+        self._limits = limits
+        self._clock = clock
+        self._announcer = announcer
+
+    # Setting it up.
+
+    def begin(self, user_id: UUID) -> SetUp:
+        """A new secret, which does not count yet. Raises `AlreadyOn` and `UserNotFound`."""
+        user = self._held(user_id)
+        if user.has_second_factor:
+            raise AlreadyOn
+        secret = self._authenticators.new_secret()
+        self._factors.begin(user_id, self._sealer.seal(secret))
+        return self._set_up(user, secret)
+
+    def being_set_up(self, user: User) -> SetUp:
+        """Raises `NotSetUp`."""
+        _, secret = self._being_set_up(user)
+        return self._set_up(user, secret)
+
+    def confirm(self, user: User, code: str, *, keep: UUID | None) -> Sequence[str]:
+        """Has the factor count, once its first code is right, and gives the recovery codes, which
+        are never to be had again.
+
+        Ends the user's sessions but for `keep`: they were begun without it. Raises `InvalidInput`
+        for the field `code`, `NotSetUp`, `TooManyAttempts` and `UserNotFound`.
+        """
+        factor, secret = self._being_set_up(user)
+        refuse(code=totp_code_problems(code))
+        limits = [self._limits.at_account(_ACTION, user.id)]
+        self._attempts.take(limits, _ACTION, user)
+        step = self._matching_step(secret, code, factor)
+        if step is None:
+            raise wrong_code()
+        self._attempts.clear(limits)
+        # By now another browser may have done the same, or have begun anew.
+        if self._held(user.id).has_second_factor or self._factors.find(user.id) != factor:
+            raise NotSetUp
+        self._factors.use(factor, step, factor.sealed_secret)
+        activated = self._factors.activate(user.id)
+        codes = self._new_recovery_codes(user.id)
+        self._sessions.revoke_of_user(user.id, keep=keep)
+        self._announcer.announce(SecondFactorEnabled(user=activated))
+        return codes
+
+    # Having it.
+
+    def count_recovery_codes(self, user_id: UUID) -> int:
+        """How many have not been used."""
+        return self._factors.count_recovery_codes(user_id)
+
+    def renew_recovery_codes(self, user: User, current_password: str) -> Sequence[str]:
+        """New ones, in the place of those that there were.
+
+        Raises `InvalidInput` for the field `current_password`, `NotSetUp`, `TooManyAttempts` and
+        `UserNotFound`.
+        """
+        self._passwords.check_current(user.id, current_password)
+        held = self._held(user.id)
+        if not held.has_second_factor:
+            raise NotSetUp
+        codes = self._new_recovery_codes(user.id)
+        self._announcer.announce(RecoveryCodesRenewed(user=held))
+        return codes
+
+    def disable(self, user: User, current_password: str) -> None:
+        """Makes the password the only factor again.
+
+        Raises `CannotTurnOff`, `InvalidInput` for the field `current_password`, `NotSetUp`,
+        `TooManyAttempts` and `UserNotFound`.
+        """
+        if self.policy.is_required_of(user):
+            raise CannotTurnOff
+        self._passwords.check_current(user.id, current_password)
+        if not self._held(user.id).has_second_factor:
+            raise NotSetUp
+        self._announcer.announce(SecondFactorDisabled(user=self._factors.remove(user.id)))
+
+    def reset(self, user_id: UUID, by: User | None = None) -> bool:
+        """What an operator, or the administrator `by`, does for somebody who has lost the
+        authenticator and the recovery codes; says whether there was a second factor.
+
+        Ends all of the user's sessions: what was lost may have been the machine. Raises
+        `UserNotFound`.
+        """
+        if not self._held(user_id).has_second_factor:
+            return False
+        user = self._factors.remove(user_id)
+        self._sessions.revoke_of_user(user_id)
+        self._announcer.announce(SecondFactorDisabled(user=user, by=by))
+        return True
+
+    # Signing in.
+
+    def begin_sign_in(self, credentials: Credentials) -> PendingSignIn:
+        """What is to be kept until the code is given: nobody is signed in by it."""
+        return begin_sign_in(credentials, self._clock.now())
+
+    def check_pending(self, pending: PendingSignIn) -> None:
+        """Raises `SignInExpired`."""
+        self._still_pending(pending)
+
+    def complete_sign_in(self, pending: PendingSignIn, code: str, visitor: Visitor) -> User:
+        """The user, who has now given both factors, held as they are until the transaction ends.
+
+        `code` is one of the authenticator's or a recovery code, and is good no more. Raises
+        `SignInExpired`, `InvalidInput` for what is no code, `InvalidCredentials` for a wrong one,
+        `TooManyAttempts`, and `CannotUnseal` where only a recovery code will do.
+        """
+        found = self._still_pending(pending)
+        refuse(code=code_problems(code))
+        limits = self._take_one(found.user, visitor)
+        try:
+            use = self._checked(found.user, read_code(code))
+            self._attempts.clear(limits)
+            if not self._users.confirm(found):
+                raise SignInExpired
+            if not use():
+                raise InvalidCredentials  # By now: another request has just used it.
+        except InvalidCredentials:
+            self._announcer.announce(SignInFailed(user=found.user, second_factor=True))
+            raise
+        except CannotUnseal:
+            self._attempts.give_back(limits)
+            raise
+        return found.user
+
+    # The steps of these.
+
+    def _still_pending(self, pending: PendingSignIn) -> Credentials:
+        found = self._users.credentials_of(pending.user_id)
+        if found is None or not is_still_good(pending, found, self._clock.now()):
+            raise SignInExpired
+        return found
+
+    def _take_one(self, user: User, visitor: Visitor) -> Sequence[Limit]:
+        """Counts an attempt, and returns the limits that it was counted under.
+
+        As with passwords, a browser that has signed in before has attempts of its own.
+        """
+        if visitor.known_to == user.id:
+            own = [self._limits.at_account(f"{_ACTION} from a known browser", user.id)]
+            if self._attempts.are_left(own):
+                return own
+        limits = [self._limits.at_account(_ACTION, user.id)]
+        self._attempts.take(limits, _ACTION, user)
+        return limits
+
+    def _checked(self, user: User, code: str) -> Callable[[], bool]:
+        """What uses the code up, if it is right. Raises `InvalidCredentials` and `CannotUnseal`."""
+        recovery_code = read_recovery_code(code)
+        if recovery_code is None:
+            return self._checked_totp_code(user, code)
+        code_hash = recovery_code_hash(recovery_code)
+        if not self._factors.has_recovery_code(user.id, code_hash):
+            raise InvalidCredentials
+        return partial(self._use_recovery_code, user, code_hash)
+
+    def _checked_totp_code(self, user: User, code: str) -> Callable[[], bool]:
+        factor = self._factors.find(user.id)
+        if factor is None:
+            raise InvalidCredentials
+        step = self._matching_step(self._secret_of(factor), code, factor)
+        if step is None:
+            raise InvalidCredentials
+        return partial(self._factors.use, factor, step, self._sealer.renewed(factor.sealed_secret))
+
+    def _use_recovery_code(self, user: User, code_hash: bytes) -> bool:
+        is_used = self._factors.use_recovery_code(user.id, code_hash)
+        if is_used:
+            left = self._factors.count_recovery_codes(user.id)
+            self._announcer.announce(RecoveryCodeUsed(user=user, left=left))
+        return is_used
+
+    def _matching_step(self, secret: str, code: str, factor: SecondFactor) -> int | None:
+        now, last_step = self._clock.now(), factor.last_step
+        return matching_step(self._authenticators, secret, read_code(code), now, last_step)
+
+    def _being_set_up(self, user: User) -> tuple[SecondFactor, str]:
+        factor = self._factors.find(user.id)
+        if factor is None or user.has_second_factor:
+            raise NotSetUp
+        try:
+            return factor, self._sealer.unseal(factor.sealed_secret)
+        except CannotUnseal:
+            raise NotSetUp from None  # It is as easily begun anew.
+
+    def _set_up(self, user: User, secret: str) -> SetUp:
+        return SetUp(secret, self._authenticators.uri(secret, user.email))
+
+    def _new_recovery_codes(self, user_id: UUID) -> Sequence[str]:
+        codes = new_recovery_codes()
+        self._factors.replace_recovery_codes(user_id, [recovery_code_hash(c) for c in codes])
+        return codes
+
+    def _held(self, user_id: UUID) -> User:
+        user = self._factors.hold(user_id)
+        if user is None:
+            raise UserNotFound
+        return user
+
+    def _secret_of(self, factor: SecondFactor) -> str:
+        try:
+            return self._sealer.unseal(factor.sealed_secret)
+        except CannotUnseal:
+            log.error(
+                "the secret of the authenticator of user %s was sealed by a line that is no longer "
+                "in session.secret: put the line back, below the others, or reset the user's "
+                "second factor",
+                factor.user_id,
+            )
+            raise
+
+
+def code_problems(code: str) -> Sequence[Problem]:
+    """What is wrong with `code` as something to compare at all."""
+    read = read_code(code)
+    if not read:
+        return (Problem("required"),)
+    if not is_totp_code(read) and read_recovery_code(read) is None:
+        return (Problem("bad_code"),)
+    return ()
+
+
+def totp_code_problems(code: str) -> Sequence[Problem]:
+    read = read_code(code)
+    if not read:
+        return (Problem("required"),)
+    return () if is_totp_code(read) else (Problem("bad_totp_code"),)
+
+
+def wrong_code() -> InvalidInput:
+    return InvalidInput({"code": [Problem("wrong_code")]})

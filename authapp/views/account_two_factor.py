@@ -1,0 +1,184 @@
+"""Setting up one's second factor, its recovery codes, and turning it off."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any
+
+import segno
+from markupsafe import Markup
+from pyramid.csrf import get_csrf_token
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.interfaces import IRequest
+from pyramid.response import Response
+from pyramid.view import exception_view_config, view_config
+
+from authapp.domain.errors import InvalidInput
+from authapp.domain.second_factor import AlreadyOn, CannotTurnOff, NotSetUp, SetUp, in_groups
+from authapp.views.errors import error_response
+from authapp.views.forms import Form
+from authapp.views.responses import done, json, json_error, page, refused
+
+
+@view_config(route_name="account_two_factor", request_method="GET", permission="account")
+def show_two_factor(request: IRequest) -> Response:
+    state = _state(request)
+    if request.wants_json:
+        token = get_csrf_token(request)
+        return json({"second_factor": _state_body(state), "csrf_token": token})
+    return page(request, "account_two_factor", **state)
+
+
+@view_config(route_name="account_two_factor", request_method="POST", permission="account")
+def begin(request: IRequest) -> Response:
+    set_up = request.second_factors.begin(request.identity.id)
+    location = request.route_path("account_two_factor_set_up")
+    return done(request, location=location, body=_set_up_body(set_up), status=201)
+
+
+@view_config(route_name="account_two_factor_set_up", request_method="GET", permission="account")
+def show_set_up(request: IRequest) -> Response:
+    set_up = request.second_factors.being_set_up(request.identity)
+    if request.wants_json:
+        return json({**_set_up_body(set_up), "csrf_token": get_csrf_token(request)})
+    return page(request, "account_two_factor_set_up", errors={}, **_shown(set_up))
+
+
+@view_config(route_name="account_two_factor_set_up", request_method="POST", permission="account")
+def confirm(request: IRequest) -> Response:
+    form = Form(request, "code")
+    session = request.session
+    try:
+        form.check()
+        codes = request.second_factors.confirm(request.identity, form["code"], keep=session.id)
+    except InvalidInput as error:
+        set_up = request.second_factors.being_set_up(request.identity)
+        return refused(request, "account_two_factor_set_up", form, error.problems, **_shown(set_up))
+    session.rotate()
+    return _shown_once(request, codes, "Two-factor authentication is on")
+
+
+@view_config(route_name="account_two_factor_codes", request_method="GET", permission="account")
+def show_renewal(request: IRequest) -> Response:
+    return _password_form(request, "account_two_factor_renew")
+
+
+@view_config(route_name="account_two_factor_codes", request_method="POST", permission="account")
+def renew_codes(request: IRequest) -> Response:
+    form = Form(request, "current_password")
+    user = request.identity
+    try:
+        form.check()
+        codes = request.second_factors.renew_recovery_codes(user, form["current_password"])
+    except InvalidInput as error:
+        return refused(request, "account_two_factor_renew", form, error.problems, user=user)
+    # The form that was sent is good no more, so that reloading the page does not renew them again.
+    request.session.rotate()
+    return _shown_once(request, codes, "Your new recovery codes")
+
+
+@view_config(route_name="account_two_factor_disable", request_method="GET", permission="account")
+def show_disable(request: IRequest) -> Response:
+    if request.second_factors.policy.is_required_of(request.identity):
+        raise CannotTurnOff
+    return _password_form(request, "account_two_factor_disable")
+
+
+@view_config(route_name="account_two_factor_disable", request_method="POST", permission="account")
+def disable(request: IRequest) -> Response:
+    form = Form(request, "current_password")
+    user = request.identity
+    try:
+        form.check()
+        request.second_factors.disable(user, form["current_password"])
+    except InvalidInput as error:
+        return refused(request, "account_two_factor_disable", form, error.problems, user=user)
+    request.session.rotate()
+    if not request.wants_json:
+        request.session.flash("Two-factor authentication has been turned off.", "success")
+    return done(request, location=request.route_path("account_two_factor"), status=204)
+
+
+@exception_view_config(NotSetUp)
+def not_set_up(request: IRequest) -> Response:
+    """The person is shown how it stands instead."""
+    if request.wants_json:
+        return json_error(409, "second_factor_not_set_up", "There is nothing set up to do this to.")
+    return HTTPSeeOther(location=request.route_path("account_two_factor"))
+
+
+@exception_view_config(AlreadyOn)
+def already_on(request: IRequest) -> Response:
+    return error_response(
+        request,
+        409,
+        "second_factor_on",
+        "To use another app, turn two-factor authentication off first, then on again.",
+        title="Two-factor authentication is on already",
+        actions=[("Back to two-factor", request.route_path("account_two_factor"))],
+    )
+
+
+@exception_view_config(CannotTurnOff)
+def cannot_turn_off(request: IRequest) -> Response:
+    return error_response(
+        request,
+        403,
+        "second_factor_required",
+        "Administrators need two-factor authentication here. To move to another phone, renew your "
+        "recovery codes and ask whoever runs this site to reset it.",
+        title="You cannot turn this off",
+        actions=[("Back to two-factor", request.route_path("account_two_factor"))],
+    )
+
+
+def _state(request: IRequest) -> dict[str, Any]:
+    user, factors = request.identity, request.second_factors
+    since = user.second_factor_at
+    return {
+        "since": since.astimezone(UTC) if since else None,
+        "codes_left": factors.count_recovery_codes(user.id) if since else 0,
+        "is_required": factors.policy.is_required_of(user),
+    }
+
+
+def _state_body(state: Mapping[str, Any]) -> dict[str, Any]:
+    since = state["since"]
+    return {
+        "enabled": since is not None,
+        "since": since.isoformat() if since else None,
+        "recovery_codes_left": state["codes_left"],
+        "required": state["is_required"],
+    }
+
+
+def _set_up_body(set_up: SetUp) -> dict[str, str]:
+    return {"secret": set_up.secret, "uri": set_up.uri}
+
+
+def _shown(set_up: SetUp) -> dict[str, Any]:
+    return {"qr_code": _qr_code(set_up.uri), "secret": in_groups(set_up.secret, separator=" ")}
+
+
+def _qr_code(text: str) -> Markup:
+    """Dark on light with the margin that scanners need, in attributes: the policy for content
+    allows no styles in a page."""
+    code = segno.make_qr(text, error="m")
+    svg = code.svg_inline(omitsize=True, dark="#000", light="#fff", svgclass=None, lineclass=None)
+    return Markup(svg)  # noqa: S704  # Made of numbers alone.
+
+
+def _shown_once(request: IRequest, codes: Sequence[str], heading: str) -> Response:
+    """The codes are in this answer and nowhere else, so it is no redirect."""
+    grouped = [in_groups(code) for code in codes]
+    if request.wants_json:
+        return json({"recovery_codes": grouped})
+    return page(request, "account_two_factor_codes", codes=grouped, heading=heading)
+
+
+def _password_form(request: IRequest, template: str) -> Response:
+    """Where the second factor is off, there is nothing to give the password for."""
+    if not request.identity.has_second_factor:
+        raise NotSetUp
+    if request.wants_json:
+        return json({"csrf_token": get_csrf_token(request)})
+    return page(request, template, user=request.identity, errors={})

@@ -1,0 +1,531 @@
+"""Turning two-factor on, its recovery codes, and turning it off."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pyotp
+import pytest
+import webtest
+from sqlalchemy import text
+
+from authapp.repositories import ENGINE
+from tests.conftest import make_app
+from tests.functional import lab
+from tests.functional.conftest import HOST
+from tests.functional.lab import Note
+from tests.functional.second_factor import (
+    CODES,
+    DISABLE,
+    SET_UP,
+    STATE,
+    WRONG,
+    at_the_second_step,
+    codes_on,
+    give_code,
+    good_code,
+    secret_on,
+    turn_on,
+)
+from tests.functional.support import (
+    EMAIL,
+    JSON,
+    NAME,
+    PASSWORD,
+    another,
+    count,
+    csrf_token,
+    errors_beside,
+    fill_in,
+    greeting,
+    path_of,
+    sign_in,
+    sign_up,
+)
+
+RECOVERY_CODE = re.compile(r"[0-9a-z]{4}(-[0-9a-z]{4}){5}")
+
+
+def set_up_page(app):
+    return fill_in(app.get(STATE), STATE).follow()
+
+
+def is_on(db):
+    return db.execute(text("SELECT second_factor_at IS NOT NULL FROM users")).scalar_one()
+
+
+def kinds(db):
+    return db.execute(text("SELECT kind FROM security_events ORDER BY id")).scalars().all()
+
+
+class TestSettingUp:
+    def test_shows_the_same_secret_to_be_scanned_and_to_be_typed(self, app):
+        sign_up(app)
+        set_up_page(app)
+
+        shown = app.get(SET_UP, headers=JSON).json
+
+        assert secret_on(app.get(SET_UP)) == shown["secret"]
+        uri = urlsplit(shown["uri"])
+        assert (uri.scheme, uri.netloc, uri.path) == ("otpauth", "totp", f"/authapp:{quote(EMAIL)}")
+        query = parse_qs(uri.query)
+        assert query == {"secret": [shown["secret"]], "issuer": ["authapp"]}
+        assert len(pyotp.TOTP(shown["secret"]).byte_secret()) == 20
+
+    def test_picture_needs_neither_styles_nor_scripts_and_has_a_name(self, app):
+        sign_up(app)
+
+        page = set_up_page(app)
+
+        picture = page.html.find(attrs={"role": "img"})
+        assert "QR code" in picture["aria-label"]
+        assert picture.svg.find(attrs={"fill": "#fff"}), "it needs a light ground"
+        assert not re.search(r"\sstyle=|<style|\son\w+=|<script", str(picture))
+        assert int(picture.svg["viewbox"].split()[2]) > 40
+
+    def test_changes_nothing_before_the_code(self, app, db):
+        sign_up(app)
+        set_up_page(app)
+
+        assert not is_on(db)
+        assert path_of(sign_in(another(app))) == "/account"
+        assert kinds(db).count("second_factor_enabled") == 0
+
+    def test_begun_anew_has_another_secret(self, app):
+        sign_up(app)
+        first = set_up_page(app)
+        second = set_up_page(app)
+        assert secret_on(first) != secret_on(second)
+
+        refused = fill_in(second, SET_UP, code=pyotp.TOTP(secret_on(first)).now())
+
+        assert refused.status_int == 400
+
+    def test_not_begun_leads_back(self, app):
+        sign_up(app)
+
+        assert path_of(app.get(SET_UP)) == STATE
+        answer = app.post_json(SET_UP, {"code": WRONG}, status=409)
+        assert answer.json["error"]["code"] == "second_factor_not_set_up"
+
+    @pytest.mark.parametrize(
+        ("typed", "message"),
+        [
+            (WRONG, "This code is not right, or it has been used already."),
+            ("", "This field is required."),
+            ("12345", "Enter the six digits that your app shows."),
+            ("a" * 24, "Enter the six digits that your app shows."),
+        ],
+    )
+    def test_tells_beside_the_field_what_is_wrong_with_the_code(self, app, db, typed, message):
+        sign_up(app)
+        page = set_up_page(app)
+
+        refused = fill_in(page, SET_UP, code=typed)
+
+        assert refused.status_int == 400
+        assert errors_beside(refused) == {"code": [message]}
+        assert secret_on(refused) == secret_on(page)
+        assert not is_on(db)
+        assert count(db, "recovery_codes") == 0
+
+    def test_with_the_right_code_turns_it_on_and_shows_recovery_codes_once(self, app, db):
+        sign_up(app)
+        page = set_up_page(app)
+
+        shown = fill_in(page, SET_UP, code=pyotp.TOTP(secret_on(page)).now())
+
+        assert shown.status_int == 200
+        assert shown.headers["Cache-Control"] == "no-store"
+        codes = codes_on(shown)
+        assert len(set(codes)) == 10
+        assert all(RECOVERY_CODE.fullmatch(code) for code in codes)
+        assert is_on(db)
+        assert kinds(db).count("second_factor_enabled") == 1
+        for address in (STATE, CODES, "/account"):
+            assert codes[0] not in app.get(address)
+
+    def test_sent_again_by_reloading_changes_nothing(self, app, db):
+        sign_up(app)
+        page = set_up_page(app)
+        code = pyotp.TOTP(secret_on(page)).now()
+        fill_in(page, SET_UP, code=code)
+        before = hashes(db)
+
+        fill_in(page, SET_UP, code=code)
+
+        assert hashes(db) == before
+        assert path_of(app.get(SET_UP)) == STATE
+
+    def test_ends_all_other_sessions_and_renews_this_one(self, app):
+        sign_up(app)
+        other, thief = another(app), another(app)
+        sign_in(other)
+        old_cookie = app.cookies["session"]
+
+        turn_on(app)
+
+        assert greeting(app) == NAME
+        assert greeting(other) is None
+        thief.set_cookie("session", old_cookie)
+        assert greeting(thief) is None
+
+    def test_writes_to_the_owner(self, app, db):
+        sign_up(app)
+        turn_on(app)
+
+        letters = "SELECT recipient FROM outbox WHERE kind = 'second_factor_enabled'"
+        assert db.execute(text(letters)).scalars().all() == [EMAIL]
+
+    def test_is_refused_where_it_is_on(self, app):
+        sign_up(app)
+        turn_on(app)
+
+        page = app.post(STATE, {"csrf_token": csrf_token(app.get("/account"))}, status=409)
+
+        assert page.html.h1.get_text() == "Two-factor authentication is on already"
+        answer = app.post_json(STATE, {}, status=409)
+        assert answer.json["error"]["code"] == "second_factor_on"
+
+    def test_twice_at_once_gives_one_set_of_codes(self, app, db):
+        sign_up(app)
+        sign_in(other := another(app))
+        page = set_up_page(app)
+        pages = [app.get(SET_UP), other.get(SET_UP)]
+        code = pyotp.TOTP(secret_on(page)).now()
+
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda p: fill_in(p, SET_UP, code=code), pages))
+
+        assert [answer.status_int for answer in answers].count(200) == 1
+        assert count(db, "recovery_codes") == 10
+        assert kinds(db).count("second_factor_enabled") == 1
+
+    def test_all_of_it_is_committed_or_nothing(self, lab_app, db, view):
+        sign_up(lab_app)
+        other = another(lab_app)
+        sign_in(other)
+        page = set_up_page(lab_app)
+        code = pyotp.TOTP(secret_on(page)).now()
+
+        def act(request):
+            request.second_factors.confirm(request.identity, code, keep=request.session.id)
+            request.dbsession.add_all([Note(text="same"), Note(text="same")])
+            return {}
+
+        lab_app.get(view(act), status=500)
+
+        assert not is_on(db)
+        assert count(db, "recovery_codes") == 0
+        assert greeting(other) == NAME
+        assert fill_in(page, SET_UP, code=code).status_int == 200
+
+
+class TestPrograms:
+    def test_do_all_of_it(self, app, db):
+        sign_up(app)
+        state = app.get(STATE, headers=JSON).json
+        assert state["csrf_token"]
+        assert state["second_factor"] == {
+            "enabled": False,
+            "since": None,
+            "recovery_codes_left": 0,
+            "required": False,
+        }
+
+        secret = app.post_json(STATE, {}, status=201).json["secret"]
+        assert app.get(SET_UP, headers=JSON).json["csrf_token"]
+        answer = app.post_json(SET_UP, {"code": pyotp.TOTP(secret).now()}, status=200)
+
+        assert len(answer.json["recovery_codes"]) == 10
+        state = app.get(STATE, headers=JSON).json["second_factor"]
+        assert (state["enabled"], state["recovery_codes_left"]) == (True, 10)
+        assert state["since"].endswith("+00:00")
+        assert app.get(CODES, headers=JSON).json["csrf_token"]
+        body = {"current_password": PASSWORD}
+        renewed = app.post_json(CODES, body, status=200).json["recovery_codes"]
+        assert not set(renewed) & set(answer.json["recovery_codes"])
+        assert app.get(DISABLE, headers=JSON).json["csrf_token"]
+        app.post_json(DISABLE, body, status=204)
+        assert not is_on(db)
+
+    def test_are_told_what_is_wrong(self, app):
+        sign_up(app)
+        app.post_json(STATE, {})
+
+        answer = app.post_json(SET_UP, {"code": WRONG}, status=400)
+
+        assert answer.json["error"]["code"] == "invalid_input"
+        assert list(answer.json["error"]["fields"]) == ["code"]
+
+
+def hashes(db):
+    rows = db.execute(text("SELECT code_hash FROM recovery_codes")).scalars()
+    return {bytes(row) for row in rows}
+
+
+class TestTheState:
+    def test_is_shown_with_the_number_of_codes_that_are_left(self, app, db):
+        sign_up(app)
+        assert "Off" in app.get("/account").html.find("a", href=re.compile(STATE)).parent.get_text()
+        phone = turn_on(app)
+        assert "On" in app.get("/account").html.find("a", href=re.compile(STATE)).parent.get_text()
+        assert "10 left" in app.get(STATE)
+
+        for code in phone.recovery_codes[:7]:
+            give_code(at_the_second_step(another(app)), code)
+
+        page = app.get(STATE)
+        assert "3 left" in page
+        assert "Get new ones soon" in page
+
+
+class TestRenewingTheCodes:
+    def test_makes_the_old_ones_void(self, app, db):
+        sign_up(app)
+        phone = turn_on(app)
+
+        shown = fill_in(app.get(CODES), CODES, current_password=PASSWORD)
+
+        assert shown.status_int == 200
+        assert count(db, "recovery_codes") == 10
+        assert not set(codes_on(shown)) & set(phone.recovery_codes)
+        assert kinds(db)[-1] == "recovery_codes_renewed"
+        browser = at_the_second_step(another(app))
+        assert give_code(browser, phone.recovery_codes[0]).status_int == 401
+        assert give_code(browser, codes_on(shown)[0]).status_int == 303
+
+    def test_takes_the_password(self, app, db):
+        sign_up(app)
+        turn_on(app)
+        before = hashes(db)
+
+        page = fill_in(app.get(CODES), CODES, current_password="wrong")
+
+        assert page.status_int == 400
+        assert errors_beside(page) == {"current_password": ["This is not your current password."]}
+        assert hashes(db) == before
+
+    def test_sent_again_by_reloading_changes_nothing(self, app, db):
+        sign_up(app)
+        turn_on(app)
+        page = app.get(CODES)
+        fill_in(page, CODES, current_password=PASSWORD)
+        before = hashes(db)
+
+        assert fill_in(page, CODES, current_password=PASSWORD).status_int == 400
+
+        assert hashes(db) == before
+
+    def test_needs_that_it_is_on(self, app):
+        sign_up(app)
+
+        assert path_of(app.get(CODES)) == STATE
+        app.post_json(CODES, {"current_password": PASSWORD}, status=409)
+
+
+class TestTurningItOff:
+    def test_makes_the_password_enough(self, app, db):
+        sign_up(app)
+        turn_on(app)
+
+        answer = fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+
+        assert path_of(answer) == STATE
+        assert "has been turned off" in answer.follow()
+        assert greeting(app) == NAME
+        assert path_of(sign_in(another(app))) == "/account"
+        assert count(db, "second_factors") == count(db, "recovery_codes") == 0
+        assert "second_factor_disabled" in kinds(db)
+
+    def test_takes_the_password(self, app, db):
+        sign_up(app)
+        turn_on(app)
+
+        page = fill_in(app.get(DISABLE), DISABLE, current_password="wrong")
+
+        assert page.status_int == 400
+        assert errors_beside(page) == {"current_password": ["This is not your current password."]}
+        assert is_on(db)
+
+    def test_needs_that_it_is_on(self, app):
+        sign_up(app)
+
+        assert path_of(app.get(DISABLE)) == STATE
+        app.post_json(DISABLE, {"current_password": PASSWORD}, status=409)
+
+    def test_ends_sign_ins_that_wait_for_a_code(self, app, db):
+        sign_up(app)
+        phone = turn_on(app)
+        browser = at_the_second_step(another(app))
+        fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+
+        body = {"code": phone.recovery_codes[0]}
+        answer = browser.post_json("/sign-in/second-factor", body, status=401)
+
+        assert answer.json["error"]["code"] == "sign_in_expired"
+        assert greeting(browser) is None
+
+
+class TestResetByAnOperator:
+    def test_ends_all_sessions_and_makes_the_password_enough(self, lab_app, db, view):
+        sign_up(lab_app)
+        turn_on(lab_app)
+        [user_id] = db.execute(text("SELECT id FROM users")).scalars()
+
+        def reset(request):
+            return {"was_on": request.second_factors.reset(user_id)}
+
+        operator = another(lab_app)
+        address = view(reset)
+        assert operator.get(address).json == {"was_on": True}
+        assert operator.get(address).json == {"was_on": False}
+
+        assert greeting(lab_app) is None
+        assert path_of(sign_in(another(lab_app))) == "/account"
+        assert kinds(db).count("second_factor_disabled") == 1
+
+
+@pytest.mark.parametrize("address", [STATE, SET_UP, CODES, DISABLE])
+def test_visitors_are_sent_to_sign_in(app, address):
+    assert path_of(app.get(address, status=303)).startswith("/sign-in?next=")
+    assert app.post_json(address, {}, status=401).json["error"]["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize("address", [STATE, SET_UP, CODES, DISABLE])
+def test_forms_need_their_token(app, address, db):
+    sign_up(app)
+
+    app.post(address, {"code": WRONG, "current_password": PASSWORD}, status=400)
+
+    assert count(db, "second_factors") == 0
+
+
+class TestRequiredOfAdmins:
+    @pytest.fixture
+    def app(self, strict_wsgi_app, lab_tables, db):
+        return webtest.TestApp(strict_wsgi_app, extra_environ=HOST)
+
+    @pytest.fixture
+    def admin(self, app, db):
+        sign_up(app)
+        db.execute(text("UPDATE users SET role = 'admin'"))
+        return app
+
+    def test_without_it_an_admin_is_a_member_and_is_told_what_to_do(self, admin):
+        admin.get("/account", status=200)
+
+        page = admin.get("/lab-admin", status=403)
+
+        assert page.html.h1.get_text() == "Turn on two-factor authentication first"
+        assert "Administrators need this here." in page.click("Turn it on")
+        answer = admin.get("/lab-admin", headers=JSON, status=403)
+        assert answer.json["error"]["code"] == "second_factor_missing"
+
+    def test_with_it_an_admin_is_one(self, admin):
+        turn_on(admin)
+
+        admin.get("/lab-admin", status=200)
+
+    def test_an_admin_cannot_turn_it_off(self, admin, db):
+        turn_on(admin)
+
+        assert DISABLE not in admin.get(STATE)
+        page = admin.get(DISABLE, status=403)
+        assert page.html.h1.get_text() == "You cannot turn this off"
+        answer = admin.post_json(DISABLE, {"current_password": PASSWORD}, status=403)
+        assert answer.json["error"]["code"] == "second_factor_required"
+        assert is_on(db)
+        admin.get("/lab-admin", status=200)
+
+    def test_resources_grant_nothing_to_the_role_without_it(self, admin, view):
+        def may(request):
+            document = SimpleNamespace(__acl__=[("Allow", "role:admin", "edit")])
+            return bool(request.has_permission("edit", document))
+
+        address = view(may)
+        assert admin.get(address).json is False
+        turn_on(admin)
+        assert admin.get(address).json is True
+
+    def test_members_may_do_without(self, app):
+        sign_up(app)
+        app.get("/lab-admin", status=403)
+        turn_on(app)
+
+        answer = fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+
+        assert answer.status_int == 303
+
+
+@pytest.fixture(scope="module")
+def strict_wsgi_app(migrated_url):
+    wsgi_app = make_app(
+        migrated_url, second_factor__required_for_admins="true", pyramid__includes=lab.INCLUDE
+    )
+    yield wsgi_app
+    wsgi_app.registry[ENGINE].dispose()
+
+
+class TestKeys:
+    """`session.secret` has one line, then another above it, then the first is dropped."""
+
+    OLD, NEW = "not secret: the tests know it anyway", "another one that the tests know as well"
+
+    @pytest.fixture
+    def app_with(self, migrated_url, db):
+        made = []
+
+        def make(*secrets):
+            made.append(make_app(migrated_url, session__secret="\n".join(secrets)))
+            return webtest.TestApp(made[-1], extra_environ=HOST)
+
+        yield make
+        for wsgi_app in made:
+            wsgi_app.registry[ENGINE].dispose()
+
+    def test_a_secret_is_sealed_anew_at_its_next_use(self, app_with, db):
+        first = app_with(self.OLD)
+        sign_up(first)
+        phone = turn_on(first)
+        both = app_with(self.NEW, self.OLD)
+        sealed = sealed_secret(db)
+        assert give_code(at_the_second_step(both), good_code(db, phone)).status_int == 303
+        assert sealed_secret(db) != sealed
+        db.execute(text("UPDATE second_factors SET last_step = NULL"))
+
+        second = at_the_second_step(app_with(self.NEW))
+
+        assert give_code(second, good_code(db, phone)).status_int == 303
+
+    def test_once_its_key_was_dropped_a_recovery_code_still_signs_in(self, app_with, db, caplog):
+        first = app_with(self.OLD)
+        sign_up(first)
+        phone = turn_on(first)
+        browser = at_the_second_step(app_with(self.NEW))
+
+        page = give_code(browser, good_code(db, phone))
+
+        assert page.status_int == 503
+        assert "session.secret" in caplog.text
+        assert phone.secret not in caplog.text
+        assert greeting(browser) is None
+        page = page.click("Use a recovery code")
+        answer = fill_in(page, page.request.path_qs, code=phone.recovery_codes[0])
+        assert answer.status_int == 303
+        assert greeting(browser) == NAME
+
+    def test_one_that_is_being_set_up_is_begun_anew(self, app_with):
+        first = app_with(self.OLD)
+        sign_up(first)
+        set_up_page(first)
+        second = app_with(self.NEW)
+        sign_in(second)
+
+        assert path_of(second.get(SET_UP)) == STATE
+        turn_on(second)
+
+
+def sealed_secret(db):
+    return bytes(db.execute(text("SELECT sealed_secret FROM second_factors")).scalar_one())

@@ -1,0 +1,477 @@
+"""The use cases of second factors, with time at the test's disposal."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pyotp
+import pytest
+
+from authapp.domain.errors import InvalidCredentials, InvalidInput, UserNotFound
+from authapp.domain.second_factor import (
+    AlreadyOn,
+    CannotTurnOff,
+    CannotUnseal,
+    NotSetUp,
+    SecondFactorPolicy,
+    SignInExpired,
+)
+from authapp.domain.throttle import Limits, Rate, TooManyAttempts, Visitor
+from authapp.domain.users import Role, User
+from authapp.security.authenticators import TotpAuthenticators
+from authapp.security.passwords import BcryptHasher
+from authapp.security.sealing import SecretSealer
+from authapp.services.passwords import Passwords
+from authapp.services.second_factor import SecondFactors
+from tests.fakes import InMemoryUserRepository
+from tests.fakes_accounts import InMemorySecondFactors, InMemoryThrottle, RecordingAnnouncer
+
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
+HASHER = BcryptHasher(4)
+HOME = Visitor("192.0.2.1")
+WRONG = "000000"
+STEP = timedelta(seconds=30)
+OLD, NEW = "an old secret of enough characters", "a new secret, of enough characters"
+
+
+@dataclass
+class Clock:
+    time: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@dataclass
+class EndedSessions:
+    """The one method of a directory that second factors need."""
+
+    calls: list[tuple[UUID, UUID | None]] = field(default_factory=list)
+
+    def revoke_of_user(self, user_id: UUID, *, keep: UUID | None = None) -> int:
+        self.calls.append((user_id, keep))
+        return 0
+
+
+class World:
+    """Ada and her authenticator before the use cases."""
+
+    def __init__(self) -> None:
+        self.users = InMemoryUserRepository()
+        self.factors = InMemorySecondFactors(self.users)
+        self.throttle = InMemoryThrottle()
+        self.announcer = RecordingAnnouncer()
+        self.sessions: Any = EndedSessions()
+        self.clock = Clock()
+        self.service = self.make()
+        self.id = self.users.add("Ada", EMAIL, HASHER.hash(PASSWORD)).id
+        self.secret = ""
+
+    def make(self, *secrets: str, required: bool = False) -> SecondFactors:
+        limits = Limits(Rate(3, timedelta(minutes=15)), Rate(5, timedelta(minutes=15)))
+        return SecondFactors(
+            factors=self.factors,
+            users=self.users,
+            sessions=self.sessions,
+            passwords=Passwords(self.users, HASHER, self.throttle, limits, self.announcer),
+            authenticators=TotpAuthenticators("authapp"),
+            sealer=SecretSealer(secrets or [OLD]),
+            policy=SecondFactorPolicy(required),
+            throttle=self.throttle,
+            limits=limits,
+            clock=self.clock,
+            announcer=self.announcer,
+        )
+
+    @property
+    def ada(self) -> User:
+        user = self.users.by_id(self.id)
+        assert user is not None
+        return user
+
+    def code(self, steps: int = 0) -> str:
+        return pyotp.TOTP(self.secret).at(self.clock.time + steps * STEP)
+
+    def begin(self) -> None:
+        self.secret = self.service.begin(self.id).secret
+
+    def turn_on(self) -> list[str]:
+        """And lets the code that did it pass."""
+        self.begin()
+        codes = list(self.service.confirm(self.ada, self.code(), keep=None))
+        self.clock.time += 10 * STEP
+        self.announcer.events.clear()
+        self.sessions.calls.clear()
+        return codes
+
+    def pending(self) -> Any:
+        found = self.users.credentials(EMAIL)
+        assert found is not None
+        return self.service.begin_sign_in(found)
+
+    def sign_in(self, code: str, visitor: Visitor = HOME) -> User:
+        return self.service.complete_sign_in(self.pending(), code, visitor)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def codes_of(refused):
+    return {name: [p.code for p in found] for name, found in refused.value.problems.items()}
+
+
+class TestSettingUp:
+    def test_the_secret_is_stored_sealed_and_does_not_count(self, world: World):
+        world.begin()
+
+        sealed = world.factors.factors[world.id].sealed_secret
+        assert world.secret.encode() not in sealed
+        assert not world.ada.has_second_factor
+        assert world.service.being_set_up(world.ada).secret == world.secret
+
+    def test_the_first_code_turns_it_on(self, world: World):
+        world.begin()
+        keep = uuid4()
+
+        codes = world.service.confirm(world.ada, world.code(), keep=keep)
+
+        assert world.ada.has_second_factor
+        assert len(codes) == world.service.count_recovery_codes(world.id) == 10
+        assert world.sessions.calls == [(world.id, keep)]
+        assert world.announcer.kinds == ["second_factor_enabled"]
+        user = world.announcer.events[0].user
+        assert user == world.ada
+
+    @pytest.mark.parametrize(
+        ("code", "problem"),
+        [(WRONG, "wrong_code"), ("", "required"), ("a" * 24, "bad_totp_code")],
+    )
+    def test_another_does_not(self, world: World, code: str, problem: str):
+        world.begin()
+
+        with pytest.raises(InvalidInput) as refused:
+            world.service.confirm(world.ada, code, keep=None)
+
+        assert codes_of(refused) == {"code": [problem]}
+        assert not world.ada.has_second_factor
+        assert world.sessions.calls == []
+        assert world.announcer.events == []
+
+    def test_codes_are_not_guessed_without_end(self, world: World):
+        world.begin()
+        for _ in range(3):
+            with pytest.raises(InvalidInput):
+                world.service.confirm(world.ada, WRONG, keep=None)
+
+        with pytest.raises(TooManyAttempts):
+            world.service.confirm(world.ada, world.code(), keep=None)
+
+    def test_it_has_to_be_begun(self, world: World):
+        with pytest.raises(NotSetUp):
+            world.service.confirm(world.ada, WRONG, keep=None)
+        with pytest.raises(NotSetUp):
+            world.service.being_set_up(world.ada)
+
+    def test_it_is_not_begun_where_it_is_on(self, world: World):
+        world.turn_on()
+        sealed = world.factors.factors[world.id].sealed_secret
+
+        with pytest.raises(AlreadyOn):
+            world.service.begin(world.id)
+
+        assert world.factors.factors[world.id].sealed_secret == sealed
+
+    def test_it_is_not_shown_again_where_it_is_on(self, world: World):
+        world.turn_on()
+
+        with pytest.raises(NotSetUp):
+            world.service.being_set_up(world.ada)
+
+    def test_a_request_that_has_not_heard_of_it_turns_it_on_no_second_time(self, world: World):
+        world.begin()
+        as_it_was = world.ada
+        world.service.confirm(as_it_was, world.code(), keep=None)
+        world.clock.time += STEP
+
+        with pytest.raises(NotSetUp):
+            world.service.confirm(as_it_was, world.code(), keep=None)
+
+        assert world.announcer.kinds == ["second_factor_enabled"]
+
+    def test_somebody_who_was_deleted_begins_nothing(self, world: World):
+        world.users.delete(world.id)
+
+        with pytest.raises(UserNotFound):
+            world.service.begin(world.id)
+
+
+class TestSigningIn:
+    @pytest.mark.parametrize("steps", [-1, 0, 1])
+    def test_a_code_of_now_signs_in(self, world: World, steps: int):
+        world.turn_on()
+
+        assert world.sign_in(world.code(steps)) == world.ada
+        assert world.announcer.events == []
+
+    @pytest.mark.parametrize("steps", [-2, 2])
+    def test_an_earlier_or_later_one_does_not(self, world: World, steps: int):
+        world.turn_on()
+
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(world.code(steps))
+
+        [failed] = world.announcer.events
+        assert (failed.kind, failed.details) == ("sign_in_failed", {"second_factor": True})
+
+    def test_a_code_is_good_once(self, world: World):
+        world.turn_on()
+        world.sign_in(world.code())
+
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(world.code())
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(world.code(-1))
+        world.clock.time += STEP
+        world.sign_in(world.code())
+
+    def test_a_code_that_was_used_up_by_another_request_meanwhile_does_not(self, world: World):
+        world.turn_on()
+        world.factors.use = lambda *_: False  # type: ignore[method-assign]
+
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(world.code())
+
+        assert world.announcer.kinds == ["sign_in_failed"]
+
+    def test_a_recovery_code_signs_in_once(self, world: World):
+        codes = world.turn_on()
+
+        assert world.sign_in(codes[0]) == world.ada
+
+        [used] = world.announcer.events
+        assert (used.kind, used.details) == ("recovery_code_used", {"left": 9})
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(codes[0])
+
+    @pytest.mark.parametrize(
+        ("code", "problem"), [("", "required"), ("12345", "bad_code"), ("\0" * 24, "bad_code")]
+    )
+    def test_what_is_no_code_is_no_attempt(self, world: World, code: str, problem: str):
+        world.turn_on()
+
+        with pytest.raises(InvalidInput) as refused:
+            world.sign_in(code)
+
+        assert codes_of(refused) == {"code": [problem]}
+        assert world.throttle.counters == {}
+
+    def test_after_so_many_wrong_ones_no_code_is_looked_at(self, world: World):
+        codes = world.turn_on()
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
+
+        for code in (world.code(), codes[0]):
+            with pytest.raises(TooManyAttempts):
+                world.sign_in(code)
+
+        assert world.announcer.kinds == [*["sign_in_failed"] * 3, "throttled"]
+        world.throttle.now += timedelta(minutes=15)
+        world.sign_in(world.code())
+
+    def test_the_owner_gets_in_from_a_browser_that_is_known(self, world: World):
+        world.turn_on()
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
+        known = Visitor("192.0.2.7", known_to=world.id)
+
+        assert world.sign_in(world.code(), known) == world.ada
+
+    def test_a_known_browser_has_no_more_attempts_than_any_other_beside_its_own(self, world: World):
+        world.turn_on()
+        known = Visitor("192.0.2.7", known_to=world.id)
+        for _ in range(6):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG, known)
+
+        with pytest.raises(TooManyAttempts):
+            world.sign_in(world.code(), known)
+
+    def test_a_browser_that_is_known_to_others_has_none_of_its_own(self, world: World):
+        world.turn_on()
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
+
+        with pytest.raises(TooManyAttempts):
+            world.sign_in(world.code(), Visitor("192.0.2.7", known_to=uuid4()))
+
+    def test_the_right_code_forgets_the_wrong_ones(self, world: World):
+        world.turn_on()
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(WRONG)
+
+        world.sign_in(world.code())
+
+        assert world.throttle.counters == {}
+
+    def test_it_is_over_after_ten_minutes(self, world: World):
+        world.turn_on()
+        pending = world.pending()
+        world.clock.time += timedelta(minutes=10)
+
+        for act in (
+            lambda: world.service.check_pending(pending),
+            lambda: world.service.complete_sign_in(pending, world.code(), HOME),
+        ):
+            with pytest.raises(SignInExpired):
+                act()
+
+    def test_it_is_over_when_the_account_is_another(self, world: World):
+        world.turn_on()
+        pending = world.pending()
+        found = world.users.credentials(EMAIL)
+        assert found is not None
+        world.users.replace_password_hash(world.id, found.password_hash, "another")
+
+        with pytest.raises(SignInExpired):
+            world.service.complete_sign_in(pending, world.code(), HOME)
+
+    def test_it_is_over_when_the_account_becomes_another_meanwhile(self, world: World):
+        """After it was looked at, and before it is held."""
+        codes = world.turn_on()
+        world.users.confirm = lambda credentials: False  # type: ignore[method-assign]
+
+        for code in (world.code(), codes[0]):
+            with pytest.raises(SignInExpired):
+                world.sign_in(code)
+
+        assert world.service.count_recovery_codes(world.id) == 10
+
+    def test_it_is_over_when_the_account_is_deleted(self, world: World):
+        world.turn_on()
+        pending = world.pending()
+        world.users.delete(world.id)
+
+        with pytest.raises(SignInExpired):
+            world.service.check_pending(pending)
+
+
+class TestKeys:
+    def test_a_secret_is_sealed_anew_by_todays_key_when_it_is_used(self, world: World):
+        world.turn_on()
+        world.service = world.make(NEW, OLD)
+        world.sign_in(world.code())
+        world.clock.time += STEP
+        world.service = world.make(NEW)
+
+        assert world.sign_in(world.code()) == world.ada
+
+    def test_a_wrong_code_does_not_seal_it_anew(self, world: World):
+        world.turn_on()
+        sealed = world.factors.factors[world.id].sealed_secret
+        world.service = world.make(NEW, OLD)
+
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(WRONG)
+
+        assert world.factors.factors[world.id].sealed_secret == sealed
+
+    def test_without_its_key_the_operator_is_told_and_recovery_codes_work(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ):
+        codes = world.turn_on()
+        world.service = world.make(NEW)
+
+        with pytest.raises(CannotUnseal):
+            world.sign_in(world.code())
+
+        assert str(world.id) in caplog.text
+        assert "session.secret" in caplog.text
+        assert all(count == 0 for count, _ in world.throttle.counters.values())
+        assert world.sign_in(codes[0]) == world.ada
+
+
+class TestDoingWithout:
+    def test_takes_the_password(self, world: World):
+        world.turn_on()
+
+        with pytest.raises(InvalidInput) as refused:
+            world.service.disable(world.ada, "wrong")
+
+        assert codes_of(refused) == {"current_password": ["wrong_password"]}
+        assert world.ada.has_second_factor
+
+    def test_forgets_all_of_it(self, world: World):
+        world.turn_on()
+
+        world.service.disable(world.ada, PASSWORD)
+
+        assert not world.ada.has_second_factor
+        assert world.factors.find(world.id) is None
+        assert world.service.count_recovery_codes(world.id) == 0
+        assert world.announcer.kinds == ["second_factor_disabled"]
+
+    def test_is_refused_where_there_is_none(self, world: World):
+        with pytest.raises(NotSetUp):
+            world.service.disable(world.ada, PASSWORD)
+
+    def test_is_refused_where_the_role_takes_it(self, world: World):
+        world.turn_on()
+        world.users._alter(world.id, role=Role.ADMIN)
+        world.service = world.make(required=True)
+
+        with pytest.raises(CannotTurnOff):
+            world.service.disable(world.ada, PASSWORD)
+
+        assert world.ada.has_second_factor
+
+    def test_a_reset_ends_all_sessions_and_names_who_did_it(self, world: World):
+        world.turn_on()
+        admin = world.users.add("Root", "root@example.com", "a hash")
+
+        assert world.service.reset(world.id, admin) is True
+
+        assert not world.ada.has_second_factor
+        assert world.sessions.calls == [(world.id, None)]
+        [event] = world.announcer.events
+        assert (event.kind, event.user, event.by) == ("second_factor_disabled", world.ada, admin)
+
+    def test_a_reset_of_none_does_nothing(self, world: World):
+        assert world.service.reset(world.id) is False
+
+        assert world.sessions.calls == []
+        assert world.announcer.events == []
+
+    def test_a_reset_of_nobody_is_an_error(self, world: World):
+        with pytest.raises(UserNotFound):
+            world.service.reset(uuid4())
+
+
+class TestRenewingRecoveryCodes:
+    def test_makes_the_old_ones_void(self, world: World):
+        old = world.turn_on()
+
+        new = world.service.renew_recovery_codes(world.ada, PASSWORD)
+
+        assert not set(old) & set(new)
+        assert world.announcer.kinds == ["recovery_codes_renewed"]
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(old[0])
+        world.sign_in(new[0])
+
+    def test_takes_the_password(self, world: World):
+        old = world.turn_on()
+
+        with pytest.raises(InvalidInput):
+            world.service.renew_recovery_codes(world.ada, "wrong")
+
+        world.sign_in(old[0])
+
+    def test_needs_that_it_is_on(self, world: World):
+        with pytest.raises(NotSetUp):
+            world.service.renew_recovery_codes(world.ada, PASSWORD)
