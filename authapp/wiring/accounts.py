@@ -58,7 +58,14 @@ def include_accounts(config: Configurator) -> None:
 
     config.add_request_method(partial(RequestServices, shared), "services", reify=True)
     config.add_request_method(readiness, reify=True)
-    for name in ("accounts", "own_sessions", "passwords", "sign_ins"):
+    for name in (
+        "accounts",
+        "activity",
+        "confirmations",
+        "own_sessions",
+        "passwords",
+        "sign_ins",
+    ):
         config.add_request_method(_service(name), name, reify=True)
 
 

@@ -18,6 +18,8 @@ from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserRepository
 from authapp.security.announcer import EventAnnouncer, RequestAnnouncer
 from authapp.security.passwords import BcryptHasher
+from authapp.services.activity import Activity
+from authapp.services.confirmations import Confirmations
 from authapp.services.passwords import Passwords
 from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
@@ -93,6 +95,15 @@ class Services:
     @cached_property
     def sign_ins(self) -> SignIns:
         return SignIns(self._announcer)
+
+    @cached_property
+    def confirmations(self) -> Confirmations:
+        recent = self._shared.settings.sign_in.recent
+        return Confirmations(self.passwords, self._clock, self._announcer, recent)
+
+    @cached_property
+    def activity(self) -> Activity:
+        return Activity(self._events, self._users, self._announcer)
 
     @cached_property
     def own_sessions(self) -> OwnSessions:
