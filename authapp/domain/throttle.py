@@ -101,8 +101,11 @@ class Limits:
 
 def network_of(address: str | None) -> str:
     """What counts as one client: an IPv4 address, or a network of IPv6."""
+    text = address or ""
+    if text.startswith("["):  # With a port, as some proxies write it, and waitress passes it on.
+        text = text[1:].partition("]")[0]
     try:
-        ip = ipaddress.ip_address((address or "").partition("%")[0])
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return "unknown"
     if isinstance(ip, ipaddress.IPv6Address):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import Uuid, delete, func, insert, literal, select
 
 from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.sessions import Client
@@ -32,7 +32,8 @@ class SqlEventLog:
     def add(self, event: AccountEvent, client: Client) -> None:
         """Writes the event down with the transaction, or at once, as its class says."""
         # A user who has been deleted, in this transaction or by another, cannot be referred to.
-        user_id = event.user.id if event.user else None
+        # A parameter also where there is none: what is sent is the same for all.
+        user_id = literal(event.user.id if event.user else None, Uuid)
         existing = select(UserRow.id).where(UserRow.id == user_id).scalar_subquery()
         statement = insert(EventRow).values(
             kind=event.kind,

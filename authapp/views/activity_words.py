@@ -49,7 +49,9 @@ _SPECIAL: Mapping[tuple[str, str, Any], str] = {
 
 def sentence(event: RecordedEvent) -> str:
     """What happened, without a full stop; an event of the application's own by its name."""
-    words = SENTENCES.get(event.kind, event.kind.replace("_", " ").capitalize())
+    if event.kind not in SENTENCES:
+        return event.kind.replace("_", " ").capitalize()
+    words = SENTENCES[event.kind]
     for (kind, detail, value), special in _SPECIAL.items():
         if kind == event.kind and event.details.get(detail) == value:
             words = special
