@@ -7,6 +7,7 @@ so that neither parallel attempts nor a rollback can hide one.
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from authapp.domain.errors import DomainError
 
 # Providers hand out whole networks of this size: an address alone would be no limit at all.
 _IPV6_NETWORK = 64
+_IPV6_WITH_PORT = re.compile(r"\[(?P<address>[^]]+)\]:\d+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ class Limits:
 def network_of(address: str | None) -> str:
     """What counts as one client: an IPv4 address, or a network of IPv6."""
     text = address or ""
-    if text.startswith("["):  # With a port, as some proxies write it, and waitress passes it on.
-        text = text[1:].partition("]")[0]
+    # As some proxies write it, and waitress passes it on.
+    if with_port := _IPV6_WITH_PORT.fullmatch(text):
+        text = with_port["address"]
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

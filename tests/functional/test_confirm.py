@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from authapp.repositories import ENGINE
 from authapp.security.recent import CONFIRMED_AT
+from authapp.testing import sign_in_as
 from tests.conftest import make_app
 from tests.functional.conftest import HOST
 from tests.functional.lab import Note
@@ -204,6 +205,16 @@ def test_it_costs_one_statement_more_and_pages_without_it_none(app):
 
     assert with_it[1:] == ["SELECT now() AS now_1"]
     assert len(without) == 1
+
+
+def test_so_are_those_whom_tests_sign_in(app, db):
+    sign_up(app)
+    user_id = db.execute(text("SELECT id FROM users")).scalar_one()
+    other = another(app)
+
+    sign_in_as(other, user_id)
+
+    other.get(DANGER, status=200)
 
 
 # The page.

@@ -58,9 +58,16 @@ def ada(app):
 def hashed(monkeypatch):
     """What bcrypt was asked to compare or to hash."""
     asked = []
-    checkpw, hashpw = bcrypt.checkpw, bcrypt.hashpw
-    monkeypatch.setattr(bcrypt, "checkpw", lambda *a: asked.append("verify") or checkpw(*a))
-    monkeypatch.setattr(bcrypt, "hashpw", lambda *a: asked.append("hash") or hashpw(*a))
+
+    def noted(name, function):
+        def run(*arguments):
+            asked.append(name)
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(bcrypt, "checkpw", noted("verify", bcrypt.checkpw))
+    monkeypatch.setattr(bcrypt, "hashpw", noted("hash", bcrypt.hashpw))
     return asked
 
 

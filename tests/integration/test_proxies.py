@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import waitress
+import waitress.server
 from sqlalchemy import Connection, text
 
 from authapp.domain.throttle import Limits, Rate
@@ -38,7 +38,7 @@ def serving(app: Any, **environ: str) -> Iterator[int]:
     parser.read(PRODUCTION_INI, "utf-8")
     options = expand(parser["server:main"], {**BEHIND, **environ})
     del options["use"]
-    server: Any = waitress.create_server(app, **options)
+    server: Any = waitress.server.create_server(app, **options)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from authapp.security.known_browsers import LIFETIME, KnownBrowser, KnownBrowserSigner
 from authapp.sessions.cookie import Ticket, TicketSigner
 
-SECRET, OLDER = (
-    "a secret of more than thirty characters",
-    "an older one of more than thirty letters",
-)
+SECRET = "a secret of more than thirty characters"
+OLDER = "an older one, of more than thirty characters"
 SIGNER = KnownBrowserSigner((SECRET,))
 ADA = UUID("81b091cd-b9cd-4cad-8eda-ee0e258f5978")
 BROWSER = KnownBrowser("i" * 22, ADA, int(time.time()))
