@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import waitress.server
 from sqlalchemy import Connection, text
+from waitress import wasyncore
 
 from authapp.domain.throttle import Limits, Rate
 from authapp.repositories import ENGINE
@@ -39,14 +40,22 @@ def serving(app: Any, **environ: str) -> Iterator[int]:
     options = expand(parser["server:main"], {**BEHIND, **environ})
     del options["use"]
     server: Any = waitress.server.create_server(app, **options)
-    thread = threading.Thread(target=server.run)
+    ended = threading.Event()
+
+    def run() -> None:
+        # `server.run`, which cannot be ended from another thread.
+        while not ended.is_set():
+            wasyncore.loop(timeout=0.05, map=server._map, count=1)
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield server.effective_port
     finally:
-        server.close()
+        ended.set()
+        thread.join()
         server.task_dispatcher.shutdown()
-        thread.join(5)
+        wasyncore.close_all(server._map)
 
 
 def attempt(port: int, number: int = 0, **headers: str) -> int:
@@ -55,7 +64,10 @@ def attempt(port: int, number: int = 0, **headers: str) -> int:
     body = json.dumps({"email": f"user{number}@example.com", "password": "wrong password"})
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(
-        "POST", "/sign-in", body, {"Host": "localhost", "Content-Type": "application/json", **sent}
+        "POST",
+        "/sign-in",
+        body,
+        {"Host": "localhost", "Connection": "close", "Content-Type": "application/json", **sent},
     )
     response = connection.getresponse()
     response.read()
