@@ -33,6 +33,10 @@ class InvalidCredentials(DomainError):
     """Sign-in failed. It never says why: unknown, wrong and disabled must look the same."""
 
 
+class ConfirmationRequired(DomainError):
+    """What was asked for takes the password once more: it was given too long ago."""
+
+
 class EmailTaken(DomainError):
     """Another account has this e-mail address already."""
 

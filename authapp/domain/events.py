@@ -111,6 +111,15 @@ class ProfileChanged(AccountEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotificationsChanged(AccountEvent):
+    """Whether mail tells of sign-ins with new browsers."""
+
+    kind = "notifications_changed"
+    vocabulary = "user_updated"
+    notify_sign_in: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PasswordChanged(AccountEvent):
     """By the person who gave the old one, or by an operator."""
 

@@ -7,6 +7,7 @@ so that neither parallel attempts nor a rollback can hide one.
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from authapp.domain.errors import DomainError
 
 # Providers hand out whole networks of this size: an address alone would be no limit at all.
 _IPV6_NETWORK = 64
+_IPV6_WITH_PORT = re.compile(r"\[(?P<address>[^]]+)\]:\d+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,13 @@ class Throttle(Protocol):
 class Visitor:
     """Who makes an attempt, as far as it is known.
 
-    `address` is the client's, as the trusted proxy says, and `known_to` the account that has signed
-    in with this browser before.
+    `address` is the client's, as the trusted proxy says, `known_to` the account that has signed in
+    with this browser before, and `browser` the name of this one of its browsers.
     """
 
     address: str | None
     known_to: UUID | None = None
+    browser: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,12 @@ class Limits:
 
 def network_of(address: str | None) -> str:
     """What counts as one client: an IPv4 address, or a network of IPv6."""
+    text = address or ""
+    # As some proxies write it, and waitress passes it on.
+    if with_port := _IPV6_WITH_PORT.fullmatch(text):
+        text = with_port["address"]
     try:
-        ip = ipaddress.ip_address((address or "").partition("%")[0])
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return "unknown"
     if isinstance(ip, ipaddress.IPv6Address):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import Uuid, func, insert, literal, select
 
 from authapp.domain.events import AccountEvent, RecordedEvent
 from authapp.domain.sessions import Client
@@ -33,10 +33,12 @@ class SqlEventLog:
 
     def add(self, event: AccountEvent, client: Client) -> None:
         """Writes the event down with the transaction, or at once, as its class says."""
+        # A parameter also where there is nobody: what is sent is the same for all.
+        user_id = literal(event.user.id if event.user else None, Uuid)
         statement = insert(EventRow).values(
             kind=event.kind,
             # A user who has been deleted, in this transaction or by another, cannot be referred to.
-            user_id=remaining(event.user.id).scalar_subquery() if event.user else None,
+            user_id=remaining(user_id).scalar_subquery(),
             by_id=event.by.id if event.by else None,
             address=client.address,
             user_agent=client.user_agent,

@@ -47,7 +47,7 @@ def to_user(row: Sequence[Any]) -> User:
     return User(user_id, name, email, Role(role), Status(status), *others[: len(USER_COLUMNS) - 5])
 
 
-def remaining(user_id: UUID) -> Select[UUID]:
+def remaining(user_id: UUID | ColumnElement[UUID | None]) -> Select[UUID]:
     """The id of a user who is there, and stays until the transaction ends: for rows that refer to
     somebody who may be deleted at this very moment, which would be an error otherwise."""
     return (

@@ -5,13 +5,18 @@ from pyramid.tweens import EXCVIEW
 
 from authapp.domain.second_factor import SecondFactorPolicy
 from authapp.security.gate import needs_csrf_token
+from authapp.security.known_browsers import KnownBrowsers
 from authapp.security.policy import SessionSecurityPolicy
+from authapp.security.recent import recent_view
 from authapp.settings import Settings
 
 
 def includeme(config: Configurator) -> None:
     required = config.registry[Settings].second_factor.required_for_admins
     config.set_security_policy(SessionSecurityPolicy(SecondFactorPolicy(required)))
+    config.registry[KnownBrowsers] = KnownBrowsers(config.registry[Settings].session)
+    # Where Pyramid puts it unless told otherwise: under the checks of the permission and the token.
+    config.add_view_deriver(recent_view, "recent")
     # The gate checks where a request comes from, over http as well as https, so Pyramid's own
     # check, which looks at https alone, is not needed.
     config.set_default_csrf_options(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
-from authapp.domain.events import Announcer, SignInFailed, Throttled, WrongPassword
+from authapp.domain.events import Announcer, SignInFailed, WrongPassword
 from authapp.domain.passwords import PasswordHasher, presented_problems
 from authapp.domain.text import is_storable
-from authapp.domain.throttle import Limit, Limits, Throttle, TooManyAttempts, Visitor
+from authapp.domain.throttle import Limit, Limits, Throttle, Visitor
 from authapp.domain.users import EMAIL_MAX_LENGTH, Credentials, User, UserRepository, fold_email
+from authapp.services.attempts import Attempts
 
 
 class Passwords:
@@ -28,7 +29,7 @@ class Passwords:
     ) -> None:
         self._users = users
         self._hasher = hasher
-        self._throttle = throttle
+        self._attempts = Attempts(throttle, announcer)
         self._limits = limits
         self._announcer = announcer
 
@@ -42,17 +43,17 @@ class Passwords:
         email = email.strip()
         refuse(email=presented_email_problems(email), password=tuple(presented_problems(password)))
         found = self._users.credentials(email)
-        account, address = self._sign_in_limits(email, found, visitor)
-        self._take([*address, *account], found.user if found else None, "sign_in")
+        user = found.user if found else None
+        account, address = self._take_one_to_sign_in(email, user, visitor)
         try:
             verified = self._verified(found, password)
             # Before the account is held, which takes a connection: requests that wanted a second
             # one each could wait for each other.
-            self._throttle.clear(account)
-            self._throttle.give_back(address)
+            self._attempts.clear(account)
+            self._attempts.give_back(address)
             return self._confirmed(verified, password)
         except InvalidCredentials:
-            self._announcer.announce(SignInFailed(user=found.user if found else None))
+            self._announcer.announce(SignInFailed(user=user))
             raise
 
     def check_current(
@@ -66,11 +67,11 @@ class Passwords:
         found = self.credentials_of(user_id)
         refuse(current_password=tuple(presented_problems(password)), **other_problems)
         limits = [self._limits.at_account("password", user_id)]
-        self._take(limits, found.user, "password")
+        self._attempts.take(limits, "password", found.user)
         if not self._hasher.verify(password, found.password_hash):
             self._announcer.announce(WrongPassword(user=found.user))
             raise wrong_current_password()
-        self._throttle.clear(limits)
+        self._attempts.clear(limits)
         return found
 
     def credentials_of(self, user_id: UUID) -> Credentials:
@@ -80,28 +81,25 @@ class Passwords:
             raise UserNotFound
         return found
 
-    def _sign_in_limits(
-        self, email: str, found: Credentials | None, visitor: Visitor
+    def _take_one_to_sign_in(
+        self, email: str, user: User | None, visitor: Visitor
     ) -> tuple[Sequence[Limit], Sequence[Limit]]:
-        """The limits for the account and for the address.
+        """Counts an attempt, and returns the limits that it was counted under: for the account and
+        for the address.
 
         Whoever attacks an account from elsewhere cannot keep its owner out: a browser that has
-        signed in to it before has a limit of its own.
+        signed in to it before has attempts of its own. When it has used them up, it is one like
+        any other.
         """
-        if found is not None and visitor.known_to == found.user.id:
-            return [self._limits.at_account("sign_in from a known browser", found.user.id)], []
-        return (
-            [self._limits.at_account("sign_in", fold_email(email))],
-            [self._limits.from_address("sign_in", visitor.address)],
-        )
-
-    def _take(self, limits: Sequence[Limit], user: User | None, action: str) -> None:
-        try:
-            self._throttle.take(limits)
-        except TooManyAttempts as refused:
-            if refused.is_first:
-                self._announcer.announce(Throttled(user=user, action=action))
-            raise
+        if user is not None and visitor.known_to == user.id:
+            subject = f"{user.id} {visitor.browser}"
+            own = [self._limits.at_account("sign_in from a known browser", subject)]
+            if self._attempts.are_left(own):
+                return own, []
+        account = [self._limits.at_account("sign_in", fold_email(email))]
+        address = [self._limits.from_address("sign_in", visitor.address)]
+        self._attempts.take([*address, *account], "sign_in", user)
+        return account, address
 
     def _confirmed(self, verified: Credentials, password: str) -> Credentials:
         confirmed = self._confirmed_or_upgraded(verified, password)

@@ -7,6 +7,7 @@ from authapp.domain.events import (
     Announcer,
     PasswordChanged,
     ProfileChanged,
+    SessionsRevoked,
     UserDeleted,
     UserSignedUp,
 )
@@ -22,6 +23,7 @@ from authapp.domain.users import (
     email_problems,
     name_problems,
 )
+from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords, refuse, wrong_current_password
 
 
@@ -53,7 +55,7 @@ class Accounts:
         self._passwords = passwords
         self._hasher = hasher
         self._policy = policy
-        self._throttle = throttle
+        self._attempts = Attempts(throttle, announcer)
         self._limits = limits
         self._announcer = announcer
 
@@ -66,7 +68,7 @@ class Accounts:
             email=email_problems(email),
             password=self._policy.problems(password, name=name, email=email),
         )
-        self._throttle.take([self._limits.from_address("sign_up", visitor.address)])
+        self._attempts.take([self._limits.from_address("sign_up", visitor.address)], "sign_up")
         password_hash = self._hasher.hash(password)
         try:
             user = self._users.add(name, email, password_hash)
@@ -95,12 +97,14 @@ class Accounts:
         new_hash = self._hasher.hash(new)
         if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
             raise wrong_current_password()  # By now: another browser has just changed it.
-        self._sessions.revoke_of_user(user_id, keep=keep)
+        ended = self._sessions.revoke_of_user(user_id, keep=keep)
         # In this order: a letter that is being written has its token first, and then makes sure
         # that it has not been withdrawn.
         self._outbox.withdraw(user_id, LetterKind.CHANGE_EMAIL)
         self._tokens.revoke(user_id)
         self._announcer.announce(PasswordChanged(user=found.user))
+        if ended:
+            self._announcer.announce(SessionsRevoked(user=found.user, count=ended))
 
     def delete(self, user_id: UUID, current_password: str) -> None:
         """Deletes the account, and with it all that belongs to it, its sessions too.

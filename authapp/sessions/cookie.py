@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 
 from pyramid.interfaces import IRequest
@@ -67,61 +68,79 @@ class News:
         return self.if_committed if committed and self.if_committed else self.anyway
 
 
+class Signer:
+    """Signs text for one purpose. The first secret signs, all of them verify."""
+
+    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
+        self._keys = [
+            hashlib.sha256(f"{purpose}\0{secret}".encode()).digest() for secret in secrets
+        ]
+
+    def sign(self, text: str) -> str:
+        return f"{text}.{_signature(self._keys[0], text)}"
+
+    def is_signed(self, text: str, signature: str) -> bool:
+        """The signature is compared as text, so that no second spelling of it is accepted, and in
+        constant time. Both have to be ASCII."""
+        signatures = (_signature(key, text) for key in self._keys)
+        return any(hmac.compare_digest(right, signature) for right in signatures)
+
+
 class TicketSigner:
     """Turns tickets into cookie values and back. The first secret signs, all of them verify."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._keys = [
-            hashlib.sha256(b"authapp session cookie\0" + secret.encode()).digest()
-            for secret in secrets
-        ]
+        self._signer = Signer(secrets, "authapp session cookie")
 
     def dumps(self, ticket: Ticket) -> str:
-        signed = (STORED if ticket.stored else VISITOR) + _encode(ticket.token)
-        return f"{signed}.{_signature(self._keys[0], signed)}"
+        return self._signer.sign((STORED if ticket.stored else VISITOR) + _encode(ticket.token))
 
     def loads(self, value: str) -> Ticket | None:
-        """The ticket in a cookie's value, or None for anything that was not signed here.
-
-        The signature is compared as text, so that no second spelling of it is accepted.
-        """
+        """The ticket in a cookie's value, or None for anything that was not signed here."""
         match = _VALUE.fullmatch(value)
-        if match is None:
+        if match is None or not self._signer.is_signed(match["signed"], match["signature"]):
             return None
-        for key in self._keys:
-            if hmac.compare_digest(_signature(key, match["signed"]), match["signature"]):
-                return Ticket(_decode(match["token"]), match["kind"] == STORED)
-        return None
+        return Ticket(_decode(match["token"]), match["kind"] == STORED)
 
 
-class CookieJar:
-    """Reads the session's cookie from requests and writes it to responses, as the settings say."""
+class SiteCookie:
+    """A cookie with the attributes that the settings give the session's: HttpOnly, SameSite, its
+    domain and path, Secure and `__Host-` where they can be."""
 
-    def __init__(self, settings: SessionSettings) -> None:
+    def __init__(self, settings: SessionSettings, name: str) -> None:
+        """`name` is the one without a prefix."""
         self._settings = settings
-        self._signer = TicketSigner(settings.secret)
+        self._plain_name = name
 
-    def read(self, request: IRequest) -> tuple[Ticket, ...]:
-        """The tickets that the request brings, one as a rule: there are more where the cookie's
-        path or domain was changed in the settings, and browsers still have the old one. Garbage is
-        no ticket, and never an error."""
-        values = _cookie_values(request, self._name(request))
-        tickets = (self._signer.loads(value) for value in values)
-        distinct = dict.fromkeys(ticket for ticket in tickets if ticket is not None)
-        return tuple(islice(distinct, MAX_TICKETS))
+    def name(self, request: IRequest) -> str:
+        settings = self._settings
+        if settings.cookie_name is not None:
+            is_host_only = settings.cookie_name.lower().startswith("__host-")
+        else:
+            has_own_host = settings.cookie_domain is None and settings.cookie_path == "/"
+            is_host_only = has_own_host and self._is_secure(request)
+        return f"__Host-{self._plain_name}" if is_host_only else self._plain_name
 
-    def write(
-        self, request: IRequest, response: Response, ticket: Ticket, *, persistent: bool
+    def values(self, request: IRequest) -> Iterator[str]:
+        """All that the request brings under the name: anybody's, and in any state."""
+        return _cookie_values(request, self.name(request))
+
+    def set(
+        self, request: IRequest, response: Response, value: str, *, max_age: timedelta | None
     ) -> None:
-        """Sets the cookie: for the session's whole lifetime, or until the browser is closed."""
-        self._set(request, response, self._signer.dumps(ticket), persistent=persistent)
+        """Without `max_age` it lasts until the browser is closed."""
+        self._set(request, response, value, max_age)
 
     def clear(self, request: IRequest, response: Response) -> None:
         """Makes the browser forget the cookie; the attributes are those it was set with."""
-        self._set(request, response, None, persistent=True)
+        self._set(request, response, None, timedelta(0))
 
     def _set(
-        self, request: IRequest, response: Response, value: str | None, *, persistent: bool
+        self,
+        request: IRequest,
+        response: Response,
+        value: str | None,
+        max_age: timedelta | None,
     ) -> None:
         settings = self._settings
         is_secure = self._is_secure(request)
@@ -129,9 +148,9 @@ class CookieJar:
         # the cookie has what they take it for without any attribute: Lax, and not partitioned.
         is_refused = settings.cookie_samesite == "None" and not is_secure
         cookie = make_cookie(
-            self._name(request),
+            self.name(request),
             value,
-            max_age=settings.lifetime if persistent else None,
+            max_age=max_age,
             path=settings.cookie_path,
             domain=settings.cookie_domain,
             secure=is_secure,
@@ -147,12 +166,44 @@ class CookieJar:
             return bool(request.scheme == "https")
         return self._settings.cookie_secure == "true"
 
-    def _name(self, request: IRequest) -> str:
-        settings = self._settings
-        if settings.cookie_name is not None:
-            return settings.cookie_name
-        host_only = settings.cookie_domain is None and settings.cookie_path == "/"
-        return "__Host-session" if host_only and self._is_secure(request) else "session"
+
+class SessionCookie(SiteCookie):
+    """The session's own, whose name is a setting."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        super().__init__(settings, "session")
+
+    def name(self, request: IRequest) -> str:
+        return self._settings.cookie_name or super().name(request)
+
+
+class CookieJar:
+    """Reads the session's cookie from requests and writes it to responses, as the settings say."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self._lifetime = settings.lifetime
+        self._cookie = SessionCookie(settings)
+        self._signer = TicketSigner(settings.secret)
+
+    def read(self, request: IRequest) -> tuple[Ticket, ...]:
+        """The tickets that the request brings, one as a rule: there are more where the cookie's
+        path or domain was changed in the settings, and browsers still have the old one. Garbage is
+        no ticket, and never an error."""
+        tickets = (self._signer.loads(value) for value in self._cookie.values(request))
+        distinct = dict.fromkeys(ticket for ticket in tickets if ticket is not None)
+        return tuple(islice(distinct, MAX_TICKETS))
+
+    def write(
+        self, request: IRequest, response: Response, ticket: Ticket, *, persistent: bool
+    ) -> None:
+        """Sets the cookie: for the session's whole lifetime, or until the browser is closed."""
+        value = self._signer.dumps(ticket)
+        max_age = self._lifetime if persistent else None
+        self._cookie.set(request, response, value, max_age=max_age)
+
+    def clear(self, request: IRequest, response: Response) -> None:
+        """Makes the browser forget the cookie; the attributes are those it was set with."""
+        self._cookie.clear(request, response)
 
 
 def _cookie_values(request: IRequest, name: str) -> Iterator[str]:

@@ -8,6 +8,8 @@ from pyramid.response import Response
 from pyramid_tm import tm_tween_factory
 from webtest import TestApp
 
+from authapp.security.recent import CONFIRMED_AT
+
 
 def sign_in_as(app: TestApp, user: Any, *, persistent: bool | None = None) -> None:
     """Signs `user` (an object with an `id`, or the id itself) in to the application under test.
@@ -24,6 +26,8 @@ def sign_in_as(app: TestApp, user: Any, *, persistent: bool | None = None) -> No
 
     def view(request: IRequest) -> Response:
         request.session.sign_in(user_id, persistent=persistent)
+        if hasattr(request, "confirmations"):  # Where there are accounts, as at their sign-in page.
+            request.session[CONFIRMED_AT] = request.confirmations.now()
         return Response()
 
     # The same application, with one view in the place of all its views and tweens but pyramid_tm's.

@@ -7,8 +7,11 @@ from pyramid.security import forget
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidInput
+from authapp.domain.throttle import TooManyAttempts
+from authapp.security.known_browsers import KnownBrowsers
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, user_body
+from authapp.views.responses import done, json, page, refused, throttled, user_body
+from authapp.views.signing_in import keep_confirmation
 
 
 @view_config(route_name="account", request_method="GET", permission="account")
@@ -48,7 +51,10 @@ def change_password(request: IRequest) -> Response:
         )
     except InvalidInput as error:
         return refused(request, "account_password", form, error.problems, user=request.identity)
+    except TooManyAttempts as error:
+        return throttled(request, "account_password", form, error, user=request.identity)
     session.rotate()
+    keep_confirmation(request, request.confirmations.now())
     if not request.wants_json:
         session.flash("Your password has been changed. All other sessions have ended.", "success")
     return done(request, location=request.route_path("account"), status=204)
@@ -67,7 +73,10 @@ def delete(request: IRequest) -> Response:
         request.accounts.delete(request.identity.id, form["current_password"])
     except InvalidInput as error:
         return refused(request, "account_delete", form, error.problems, user=request.identity)
+    except TooManyAttempts as error:
+        return throttled(request, "account_delete", form, error, user=request.identity)
     forget(request)
+    request.registry[KnownBrowsers].forget(request)
     return done(request, location=request.route_path("home"), status=204)
 
 

@@ -33,6 +33,7 @@ def revoke(request: IRequest) -> Response:
     session_id = _named_session(request)
     if session_id == request.session.id:
         # What the browser holds has to go as well, so this is a sign-out like any other.
+        request.sign_ins.ended(request.identity)
         forget(request)
         return done(request, location=request.route_path("home"), status=204)
     request.own_sessions.end(request.identity, session_id)

@@ -22,7 +22,6 @@ from authapp.user_agents import describe
 from authapp.views import messages
 from authapp.views.account_sessions import in_utc, session_body
 from authapp.views.errors import MESSAGES, error_response
-from authapp.views.event_words import in_words
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused
 
@@ -237,7 +236,7 @@ def _shown(request: IRequest, account: AccountState, refused_action: str = "") -
         "events": [_event_in_utc(event) for event in account.events],
         "refused_action": refused_action,
         "describe": describe,
-        "in_words": in_words,
+        "sentence": sentence,
     }
 
 

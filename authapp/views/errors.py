@@ -2,7 +2,6 @@
 what went wrong, and they never show more of an error than its kind."""
 
 import logging
-import math
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
@@ -12,10 +11,11 @@ from pyramid.interfaces import IRequest
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
-from authapp.domain.errors import UserNotFound
+from authapp.domain.errors import ConfirmationRequired, UserNotFound
 from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import SAFE_METHODS
-from authapp.views.responses import json_error, page
+from authapp.views import messages
+from authapp.views.responses import json_error, page, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ MESSAGES = {
     403: "Your account does not have the permission that this page needs.",
     404: "The address may be misspelt, or the page may have moved.",
     405: "There is something here, but not for such a request. Go back and try another way.",
-    429: "There were too many attempts. Nothing was tried this time; please wait a while.",
     500: "It is not your fault, and it has been noted. Please try again in a moment.",
     # After a connection that broke during COMMIT nobody knows whether it took place.
     503: "The service is busy or being restarted. Please try again shortly. If you were changing "
@@ -110,17 +109,27 @@ def sign_in_first(request: IRequest) -> Response:
     return HTTPSeeOther(location=f"{request.route_path('sign_in')}?{query}")
 
 
+@exception_view_config(ConfirmationRequired)
+def confirm_first(request: IRequest) -> Response:
+    confirm = request.route_path("account_confirm")
+    if request.wants_json:
+        message = messages.CONFIRMATION_REQUIRED.format(address=confirm)
+        return json_error(403, "confirmation_required", message)
+    target = request.path_qs if request.method in SAFE_METHODS else page_of_form(request)
+    return HTTPSeeOther(location=f"{confirm}?{urlencode({'next': target})}")
+
+
 @exception_view_config(TooManyAttempts)
 def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
-    message = "Wait a while, and try again then."
-    response = error_response(request, 429, "too_many_attempts", message)
-    response.retry_after = math.ceil(error.retry_after.total_seconds())
-    return response
+    """Where the view does not show its form once more."""
+    message = messages.too_many_attempts(error.retry_after)
+    actions = [("Back to the page", page_of_form(request))]
+    response = error_response(request, 429, "too_many_attempts", message, actions=actions)
+    return retry_after(response, error)
 
 
 @exception_view_config(BadCSRFToken)
 def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
-    has_page = "GET" in allowed_methods(request)
     return error_response(
         request,
         400,
@@ -128,15 +137,8 @@ def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
         "It was open for too long, or you have signed in or out in another window since. Nothing "
         "was changed. Go back to the page and send the form again.",
         title="This form has expired",
-        actions=[("Back to the page", request.path if has_page else request.route_path("account"))],
+        actions=[("Back to the page", page_of_form(request))],
     )
-
-
-@exception_view_config(TooManyAttempts)
-def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
-    response = error_response(request, 429, "too_many_attempts", MESSAGES[429])
-    response.retry_after = math.ceil(error.retry_after.total_seconds())
-    return response
 
 
 @exception_view_config(HTTPClientError)
@@ -196,6 +198,12 @@ def keep_headers(error: HTTPException, response: Response) -> Response:
         if name.lower() not in BODY_HEADERS:
             response.headers.add(name, value)
     return response
+
+
+def page_of_form(request: IRequest) -> str:
+    """Where the form that was sent can be gone back to, as far as that is known."""
+    has_page = "GET" in allowed_methods(request)
+    return request.path if has_page else request.route_path("account")  # type: ignore[no-any-return]
 
 
 def allowed_methods(request: IRequest) -> set[str]:

@@ -14,7 +14,7 @@ from authapp.security.gate import is_json
 # What is never shown again, not even to the person who typed it.
 SECRET_FIELDS = frozenset({"password", "current_password", "new_password", "code"})
 # What JSON says by true and false.
-CHECKBOXES = frozenset({"remember", "confirm"})
+CHECKBOXES = frozenset({"remember", "confirm", "notify"})
 
 
 class Form:

@@ -1,6 +1,8 @@
 """The words for the problems that the domain names by codes."""
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from authapp.domain.errors import Problem
 
@@ -30,6 +32,8 @@ LAST_ADMIN = (
     "There would be no active administrator left, and nobody could change that. Make somebody else "
     "an administrator first."
 )
+TOO_MANY_ATTEMPTS = "Too many attempts. Try again in {wait}."
+CONFIRMATION_REQUIRED = "Give your password once more first, at {address}."
 INVALID_INPUT = "Some of the fields need another look."
 
 
@@ -39,3 +43,17 @@ def describe(problems: Mapping[str, Sequence[Problem]]) -> dict[str, list[str]]:
         field: [PROBLEMS[problem.code].format(**problem.params) for problem in listed]
         for field, listed in problems.items()
     }
+
+
+def too_many_attempts(retry_after: timedelta) -> str:
+    return TOO_MANY_ATTEMPTS.format(wait=wait_in_words(retry_after))
+
+
+def wait_in_words(wait: timedelta) -> str:
+    """About how long, never less than it is."""
+    minutes = math.ceil(wait / timedelta(minutes=1))
+    if minutes <= 1:
+        return "about a minute"
+    if minutes <= 90:
+        return f"about {minutes} minutes"
+    return f"about {math.ceil(minutes / 60)} hours"

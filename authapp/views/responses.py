@@ -1,5 +1,6 @@
 """Picking a response: the page, or its JSON twin at the same address."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pyramid.renderers import render_to_response
 from pyramid.response import Response
 
 from authapp.domain.errors import Problem
+from authapp.domain.throttle import TooManyAttempts
 from authapp.domain.users import User
 from authapp.security.gate import is_json
 from authapp.views import messages
@@ -71,6 +73,25 @@ def refused(
     if request.wants_json:
         return json_error(400, "invalid_input", messages.INVALID_INPUT, errors)
     return page(request, template, 400, values=form.shown, errors=errors, **context)
+
+
+def throttled(
+    request: IRequest, template: str, form: Form, error: TooManyAttempts, **context: Any
+) -> Response:
+    """The form again, with what was typed and when there may be another attempt."""
+    message = messages.too_many_attempts(error.retry_after)
+    if request.wants_json:
+        response = json_error(429, "too_many_attempts", message)
+    else:
+        context |= {"values": form.shown, "errors": {}, "message": message}
+        response = page(request, template, 429, **context)
+    return retry_after(response, error)
+
+
+def retry_after(response: Response, error: TooManyAttempts) -> Response:
+    """Adds the header, in whole seconds, after which the limit does let one in."""
+    response.retry_after = math.ceil(error.retry_after.total_seconds())
+    return response
 
 
 def user_body(user: User) -> dict[str, dict[str, str]]:

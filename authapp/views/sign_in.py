@@ -8,11 +8,20 @@ from pyramid.security import forget
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput
+from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import is_json
 from authapp.security.redirects import local_path
 from authapp.views import messages
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, json_error, page, refused, user_body
+from authapp.views.responses import (
+    done,
+    json,
+    json_error,
+    page,
+    refused,
+    throttled,
+    user_body,
+)
 from authapp.views.sign_in_second_factor import ask_for_second_factor
 from authapp.views.signing_in import signed_in, visitor_of
 
@@ -39,6 +48,8 @@ def sign_in(request: IRequest) -> Response:
         return refused(request, "sign_in", form, error.problems)
     except InvalidCredentials:
         return _not_recognised(request, form)
+    except TooManyAttempts as error:
+        return throttled(request, "sign_in", form, error)
     persistent, target = form.ticked("remember"), _next(request, form["next"])
     if found.user.has_second_factor:
         return ask_for_second_factor(request, found, persistent=persistent, target=target)

@@ -4,14 +4,14 @@ from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPNotFound, HTTPSeeOther
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
-from pyramid.security import remember
 from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidInput
+from authapp.domain.throttle import TooManyAttempts
 from authapp.settings import Settings
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, user_body
-from authapp.views.signing_in import visitor_of
+from authapp.views.responses import done, json, page, refused, throttled, user_body
+from authapp.views.signing_in import begin_session, visitor_of
 
 
 @view_config(route_name="sign_up", request_method="GET")
@@ -34,7 +34,9 @@ def sign_up(request: IRequest) -> Response:
         user = request.accounts.sign_up(form["name"], form["email"], form["password"], visitor)
     except InvalidInput as error:
         return refused(request, "sign_up", form, error.problems)
-    remember(request, user.id)
+    except TooManyAttempts as error:
+        return throttled(request, "sign_up", form, error)
+    begin_session(request, user)
     account = request.route_path("account")
     return done(request, location=account, body=user_body(user), status=201)
 

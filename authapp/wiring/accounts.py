@@ -25,7 +25,9 @@ from authapp.wiring.sessions import PURGES
 # Those of `authapp.wiring.services`, each a property of the request.
 USE_CASES = (
     "accounts",
+    "activity",
     "administration",
+    "confirmations",
     "emails",
     "own_sessions",
     "passwords",

@@ -25,7 +25,9 @@ from authapp.security.announcer import CircumstantialLetters, EventAnnouncer, Re
 from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
+from authapp.services.activity import Activity
 from authapp.services.administration import Administration
+from authapp.services.confirmations import Confirmations
 from authapp.services.emails import Emails
 from authapp.services.passwords import Passwords
 from authapp.services.recovery import Recovery
@@ -132,6 +134,15 @@ class Services:
             clock=self._clock,
             announcer=self._announcer,
         )
+
+    @cached_property
+    def confirmations(self) -> Confirmations:
+        recent = self._shared.settings.sign_in.recent
+        return Confirmations(self.passwords, self._clock, self._announcer, recent)
+
+    @cached_property
+    def activity(self) -> Activity:
+        return Activity(self._events, self._users, self._announcer)
 
     @cached_property
     def own_sessions(self) -> OwnSessions:

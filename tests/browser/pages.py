@@ -50,6 +50,11 @@ def sign_in_refused(page: Page) -> None:
     sign_in(page)
 
 
+def sign_in_too_often(page: Page) -> None:
+    for _ in range(11):
+        sign_in(page)
+
+
 def account(page: Page) -> None:
     have_account(page)
     page.goto("/account")
@@ -125,6 +130,33 @@ def email_asked(page: Page) -> None:
     email_empty(page)
     fill_in(page, new_email="ada@new.example.com", current_password=PASSWORD)
     send(page, "Send the link")
+
+
+def confirm_empty(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/confirm?next=/account/sessions")
+
+
+def confirm_errors(page: Page) -> None:
+    confirm_empty(page)
+    fill_in(page, current_password="not the one")
+    send(page, "Confirm")
+
+
+def activity(page: Page) -> None:
+    have_account(page)
+    for user_agent in USER_AGENTS:
+        sign_in_elsewhere(page, user_agent)
+    page.goto("/account/delete")
+    fill_in(page, current_password="not the one")
+    send(page, "Delete my account")
+    page.goto("/account/activity")
+
+
+def activity_changed(page: Page) -> None:
+    activity(page)
+    page.uncheck("#notify")
+    send(page, "Save")
 
 
 def delete_empty(page: Page) -> None:
@@ -232,6 +264,7 @@ PAGES: dict[str, Callable[[Page], None]] = {
         sign_up_errors,
         sign_in_empty,
         sign_in_refused,
+        sign_in_too_often,
         account,
         account_saved,
         account_errors,
@@ -261,6 +294,10 @@ PAGES: dict[str, Callable[[Page], None]] = {
         second_step,
         second_step_errors,
         second_step_recovery,
+        confirm_empty,
+        confirm_errors,
+        activity,
+        activity_changed,
         error_400,
         error_404,
         error_405,

@@ -126,9 +126,19 @@ def cookies_set(response: TestResponse) -> list[Morsel[str]]:
 
 
 def session_cookie(response: TestResponse) -> Morsel[str]:
-    """The one cookie that the response sets."""
-    [morsel] = cookies_set(response)
+    """The one cookie that the response sets, but for the one that makes the browser known."""
+    [morsel] = [morsel for morsel in cookies_set(response) if not is_device(morsel)]
     return morsel
+
+
+def device_cookie(response: TestResponse) -> Morsel[str]:
+    """The one that makes the browser known."""
+    [morsel] = [morsel for morsel in cookies_set(response) if is_device(morsel)]
+    return morsel
+
+
+def is_device(cookie: Morsel[str]) -> bool:
+    return cookie.key in {"device", "__Host-device"}
 
 
 def is_cleared(cookie: Morsel[str]) -> bool:

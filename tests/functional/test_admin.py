@@ -258,7 +258,7 @@ def test_page_of_a_user_shows_state_sessions_and_events(admin, bo, db):
         "State": "Active",
         "Role": "Member",
         "Email verified": "No",
-        "Two-step verification": "Off",
+        "Two-factor authentication": "Off",
         "Id": str(id_of(db, "Bo")),
     }
     assert "192.0.2.7" in page
