@@ -28,14 +28,18 @@ def show_two_factor(request: IRequest) -> Response:
     return page(request, "account_two_factor", **state)
 
 
-@view_config(route_name="account_two_factor", request_method="POST", permission="account")
+@view_config(
+    route_name="account_two_factor", request_method="POST", permission="account", recent=True
+)
 def begin(request: IRequest) -> Response:
     set_up = request.second_factors.begin(request.identity.id)
     location = request.route_path("account_two_factor_set_up")
     return done(request, location=location, body=_set_up_body(set_up), status=201)
 
 
-@view_config(route_name="account_two_factor_set_up", request_method="GET", permission="account")
+@view_config(
+    route_name="account_two_factor_set_up", request_method="GET", permission="account", recent=True
+)
 def show_set_up(request: IRequest) -> Response:
     set_up = request.second_factors.being_set_up(request.identity)
     if request.wants_json:
@@ -43,7 +47,9 @@ def show_set_up(request: IRequest) -> Response:
     return page(request, "account_two_factor_set_up", errors={}, **_shown(set_up))
 
 
-@view_config(route_name="account_two_factor_set_up", request_method="POST", permission="account")
+@view_config(
+    route_name="account_two_factor_set_up", request_method="POST", permission="account", recent=True
+)
 def confirm(request: IRequest) -> Response:
     form = Form(request, "code")
     session = request.session

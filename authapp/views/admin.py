@@ -21,6 +21,7 @@ from authapp.services.administration import AccountState, UserPage
 from authapp.user_agents import describe
 from authapp.views import messages
 from authapp.views.account_sessions import in_utc, session_body
+from authapp.views.activity_words import sentence
 from authapp.views.errors import MESSAGES, error_response
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused
@@ -63,7 +64,9 @@ def show_user(request: IRequest) -> Response:
     return page(request, "admin_user", values={}, errors={}, **_shown(request, account))
 
 
-@view_config(route_name="admin_users_disable", request_method="POST", permission="admin")
+@view_config(
+    route_name="admin_users_disable", request_method="POST", permission="admin", recent=True
+)
 def disable(request: IRequest) -> Response:
     return _act_with_care(
         request,
@@ -74,13 +77,17 @@ def disable(request: IRequest) -> Response:
     )
 
 
-@view_config(route_name="admin_users_enable", request_method="POST", permission="admin")
+@view_config(
+    route_name="admin_users_enable", request_method="POST", permission="admin", recent=True
+)
 def enable(request: IRequest) -> Response:
     user = request.administration.enable(_named_user(request), by=request.identity)
     return _acted(request, user, "The account is enabled. Its owner can sign in again.")
 
 
-@view_config(route_name="admin_users_end_sessions", request_method="POST", permission="admin")
+@view_config(
+    route_name="admin_users_end_sessions", request_method="POST", permission="admin", recent=True
+)
 def end_sessions(request: IRequest) -> Response:
     user_id = _named_user(request)
     count = request.administration.end_sessions(user_id, by=request.identity)
@@ -89,7 +96,7 @@ def end_sessions(request: IRequest) -> Response:
     return _flashed(request, user_id, "All sessions of this account have ended.", {"ended": count})
 
 
-@view_config(route_name="admin_users_role", request_method="POST", permission="admin")
+@view_config(route_name="admin_users_role", request_method="POST", permission="admin", recent=True)
 def change_role(request: IRequest) -> Response:
     form = Form(request, "role", "confirm")
 

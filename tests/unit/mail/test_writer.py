@@ -159,7 +159,7 @@ class TestNotices:
         assert "If it was not you" in message.html
 
     @pytest.mark.parametrize(
-        "kind", set(NOTICES) - {LetterKind.EMAIL_CHANGED, LetterKind.ACCOUNT_DELETED}
+        "kind", sorted(set(NOTICES) - {LetterKind.EMAIL_CHANGED, LetterKind.ACCOUNT_DELETED})
     )
     def test_link_to_a_new_password(self, world, kind):
         message = world.write(kind)
