@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -285,7 +286,7 @@ class TestPurger:
 
     def test_it_keeps_nothing_else_from_being_purged(self, directory, db, caplog):
         add(db, 3, expired=True)
-        purges = {"lemons": lambda: 1 / 0, "sessions": partial(purge, directory)}
+        purges: Any = {"lemons": lambda: 1 / 0, "sessions": partial(purge, directory)}
 
         assert Purger(purges, timedelta(hours=1)).purge_once() == 3
 
