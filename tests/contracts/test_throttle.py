@@ -246,10 +246,8 @@ def test_purge_waits_for_no_attempt_and_no_attempt_is_lost_by_it(sql):
     sql.let_pass(QUARTER)
 
     with sql.engine.connect() as attempting:
-        update = (
-            "UPDATE throttles SET count = 1, resets_at = now() + interval '1h' WHERE key = :key"
-        )
-        attempting.execute(text(update), {"key": THREE.key})
+        begin_anew = "UPDATE throttles SET resets_at = now() + interval '1h' WHERE key = :key"
+        attempting.execute(text(begin_anew), {"key": THREE.key})
         assert sql.throttle.purge(10) == 1
         attempting.commit()
 

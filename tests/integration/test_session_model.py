@@ -304,6 +304,10 @@ class Sessions(RuleBasedStateMachine):
     @rule()
     def share_the_cookie(self):
         """From here on both browsers have the same session, as two tabs of one browser do."""
+        if self.cookies[0] is None:
+            # A rotation has given a cookie to a visitor without a session. Two tabs that had it
+            # would start one session together, where the model knows of two that have nothing.
+            self.browsers[0].cookies = {}
         self.browsers[1].cookies = dict(self.browsers[0].cookies)
         self.cookies[1] = self.cookies[0]
 

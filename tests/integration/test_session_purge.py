@@ -286,7 +286,7 @@ class TestPurger:
 
     def test_it_keeps_nothing_else_from_being_purged(self, directory, db, caplog):
         add(db, 3, expired=True)
-        purges: dict[str, Any] = {"lemons": lambda: 1 / 0, "sessions": partial(purge, directory)}
+        purges: Any = {"lemons": lambda: 1 / 0, "sessions": partial(purge, directory)}
 
         assert Purger(purges, timedelta(hours=1)).purge_once() == 3
 
