@@ -221,4 +221,4 @@ def test_address_is_not_what_a_header_claims(server, db):
     assert client.ask(server, "POST", "/sign-up", ADA, **headers)[0] == 201
 
     assert db.execute(text("SELECT address FROM sessions")).scalar_one() == "127.0.0.1"
-    assert list(client.cookies) == ["session"]
+    assert list(client.cookies) == ["session", "device"]
