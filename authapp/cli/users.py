@@ -114,6 +114,16 @@ def disable(context: Context, user: str) -> None:
     _answer(context, changed, f"{changed.email} is disabled; all sessions have ended")
 
 
+@users.command("reset-second-factor")
+@click.argument("user")
+@pass_context
+def reset_second_factor(context: Context, user: str) -> None:
+    """Let USER, who has lost the second factor, sign in by the password alone."""
+    with _administration(context, user) as administration:
+        changed = administration.reset_second_factor(administration.named(user).id)
+    _answer(context, changed, f"{changed.email} has no second factor; all sessions have ended")
+
+
 @users.command()
 @click.argument("user")
 @pass_context

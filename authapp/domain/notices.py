@@ -23,6 +23,8 @@ def letter_about(event: AccountEvent) -> Letter | None:
     if user is None:
         return None
     params = {"name": user.name, "email": user.email}
+    if event.by is not None:
+        params["by"] = "administrator"
     match event:
         case events.UserSignedUp() if user.email_verified_at is None:
             return Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params)

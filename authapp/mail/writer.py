@@ -24,7 +24,7 @@ from authapp.settings import SiteSettings
 from authapp.user_agents import describe
 
 # What a letter may say of its cause; where it does not, its templates leave the sentence out.
-_PARAMS = ("name", "email", "at", "address", "user_agent", "new_email")
+_PARAMS = ("name", "email", "at", "address", "user_agent", "new_email", "by")
 _PATHS = {
     Purpose.RESET_PASSWORD: "/reset-password/",
     Purpose.VERIFY_EMAIL: "/verify-email/",

@@ -11,6 +11,7 @@ from authapp.domain.events import (
     PasswordChanged,
     RecordedEvent,
     RoleChanged,
+    SecondFactorDisabled,
     SessionsRevoked,
     UserDeleted,
     UserDisabled,
@@ -19,6 +20,7 @@ from authapp.domain.events import (
 )
 from authapp.domain.mail import LetterKind, Outbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
+from authapp.domain.second_factor import SecondFactorRepository
 from authapp.domain.sessions import SessionDirectory, SessionInfo
 from authapp.domain.text import is_storable
 from authapp.domain.tokens import TokenRepository
@@ -70,6 +72,7 @@ class Administration:
         *,
         users: UserRepository,
         directory: UserDirectory,
+        factors: SecondFactorRepository,
         sessions: SessionDirectory,
         tokens: TokenRepository,
         outbox: Outbox,
@@ -80,6 +83,7 @@ class Administration:
     ) -> None:
         self._users = users
         self._directory = directory
+        self._factors = factors
         self._sessions = sessions
         self._tokens = tokens
         self._outbox = outbox
@@ -194,6 +198,20 @@ class Administration:
         """
         user = self._held(user_id, by, is_leaving=role is not Role.ADMIN)
         return user if role is user.role else self._with_role(user, role, by)
+
+    def reset_second_factor(self, user_id: UUID, by: User | None = None) -> User:
+        """Makes the password the only factor for somebody who has lost the other one, and ends all
+        sessions: what was lost may have been the machine. Nothing happens where there was none.
+
+        Raises `NoSuchAccount` and `AdminNoMore`.
+        """
+        user = self._held(user_id, by)
+        if not user.has_second_factor:
+            return user
+        user = self._factors.remove(user_id)
+        self._sessions.revoke_of_user(user_id)
+        self._announcer.announce(SecondFactorDisabled(user=user, by=by))
+        return user
 
     def end_sessions(self, user_id: UUID, by: User | None = None) -> int:
         """Ends all sessions and says how many those were; raises `NoSuchAccount` and

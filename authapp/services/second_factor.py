@@ -156,20 +156,6 @@ class SecondFactors:
             raise NotSetUp
         self._announcer.announce(SecondFactorDisabled(user=self._factors.remove(user.id)))
 
-    def reset(self, user_id: UUID, by: User | None = None) -> bool:
-        """What an operator, or the administrator `by`, does for somebody who has lost the
-        authenticator and the recovery codes; says whether there was a second factor.
-
-        Ends all of the user's sessions: what was lost may have been the machine. Raises
-        `UserNotFound`.
-        """
-        if not self._held(user_id).has_second_factor:
-            return False
-        user = self._factors.remove(user_id)
-        self._sessions.revoke_of_user(user_id)
-        self._announcer.announce(SecondFactorDisabled(user=user, by=by))
-        return True
-
     # Signing in.
 
     def begin_sign_in(self, credentials: Credentials) -> PendingSignIn:
@@ -219,7 +205,8 @@ class SecondFactors:
         As with passwords, a browser that has signed in before has attempts of its own.
         """
         if visitor.known_to == user.id:
-            own = [self._limits.at_account(f"{_ACTION} from a known browser", user.id)]
+            subject = f"{user.id} {visitor.browser}"
+            own = [self._limits.at_account(f"{_ACTION} from a known browser", subject)]
             if self._attempts.are_left(own):
                 return own
         limits = [self._limits.at_account(_ACTION, user.id)]

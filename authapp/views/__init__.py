@@ -40,6 +40,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("admin_users_enable", "/admin/users/{id}/enable")
     config.add_route("admin_users_end_sessions", "/admin/users/{id}/end-sessions")
     config.add_route("admin_users_role", "/admin/users/{id}/role")
+    config.add_route("admin_users_reset_second_factor", "/admin/users/{id}/reset-second-factor")
     config.add_route("account_two_factor", "/account/two-factor")
     config.add_route("account_two_factor_set_up", "/account/two-factor/set-up")
     config.add_route("account_two_factor_disable", "/account/two-factor/disable")

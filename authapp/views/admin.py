@@ -96,6 +96,21 @@ def end_sessions(request: IRequest) -> Response:
     return _flashed(request, user_id, "All sessions of this account have ended.", {"ended": count})
 
 
+@view_config(
+    route_name="admin_users_reset_second_factor",
+    request_method="POST",
+    permission="admin",
+    recent=True,
+)
+def reset_second_factor(request: IRequest) -> Response:
+    user = request.administration.reset_second_factor(_named_user(request), by=request.identity)
+    if user.id == request.identity.id:
+        return _signed_out(request, _account_body(user))
+    return _acted(
+        request, user, "The password is the only factor now, and all sessions have ended."
+    )
+
+
 @view_config(route_name="admin_users_role", request_method="POST", permission="admin", recent=True)
 def change_role(request: IRequest) -> Response:
     form = Form(request, "role", "confirm")

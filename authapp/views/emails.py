@@ -6,9 +6,11 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.errors import EmailTaken, InvalidInput
+from authapp.domain.throttle import TooManyAttempts
 from authapp.views.errors import error_response
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused
+from authapp.views.responses import done, json, page, refused, throttled
+from authapp.views.signing_in import keep_confirmation
 
 
 @view_config(route_name="account_email", request_method="GET", permission="account")
@@ -26,6 +28,9 @@ def change_email(request: IRequest) -> Response:
         request.emails.request_change(request.identity.id, form["email"], form["current_password"])
     except InvalidInput as error:
         return refused(request, "account_email", form, error.problems, user=request.identity)
+    except TooManyAttempts as error:
+        return throttled(request, "account_email", form, error, user=request.identity)
+    keep_confirmation(request, request.confirmations.now())
     if not request.wants_json:
         request.session.flash(
             f"A message is on its way to {form['email'].strip()}. Follow the link in it, and the "

@@ -7,10 +7,11 @@ from pyramid.security import forget
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.errors import InvalidInput
+from authapp.domain.throttle import TooManyAttempts
 from authapp.domain.tokens import TokenInvalid
 from authapp.views.errors import error_response
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused
+from authapp.views.responses import done, json, page, refused, throttled
 from authapp.views.signing_in import visitor_of
 
 
@@ -29,6 +30,8 @@ def forgot_password(request: IRequest) -> Response:
         request.recovery.request_reset(form["email"], visitor_of(request))
     except InvalidInput as error:
         return refused(request, "forgot_password", form, error.problems)
+    except TooManyAttempts as error:
+        return throttled(request, "forgot_password", form, error)
     if request.wants_json:
         return json({}, 202)
     # Not a redirect, which would have to carry the address, in itself or in a session.

@@ -77,6 +77,7 @@ class Services:
         self._throttle = SqlThrottle(connections)
         self._clock = SqlClock(connections)
         self._events = SqlEventLog(connections)
+        self._factors = SqlSecondFactors(connections)
 
     @property
     def _sessions(self) -> SessionDirectory:
@@ -122,7 +123,7 @@ class Services:
     def second_factors(self) -> SecondFactors:
         shared = self._shared
         return SecondFactors(
-            factors=SqlSecondFactors(self._connections),
+            factors=self._factors,
             users=self._users,
             sessions=self._sessions,
             passwords=self.passwords,
@@ -153,6 +154,7 @@ class Services:
         return Administration(
             users=self._users,
             directory=SqlUserDirectory(self._connections),
+            factors=self._factors,
             sessions=self._sessions,
             tokens=self._tokens,
             outbox=self._outbox,

@@ -264,7 +264,7 @@ def test_page_of_a_user_shows_state_sessions_and_events(admin, bo, db):
     assert "192.0.2.7" in page
     assert page.text.count("Last used") == 2
     assert "Signed in" in page
-    assert "Account created" in page
+    assert "The account was made" in page
     body = admin.get(page_of(db, "Bo"), headers=JSON).json
     assert body["user"]["email"] == "bo@example.com"
     assert {session["address"] for session in body["sessions"]} >= {"192.0.2.7"}

@@ -149,6 +149,7 @@ def test_signing_up_is_one_transaction_after_the_attempt_was_counted(wired_app, 
         "INSERT INTO users",
         "INSERT INTO security_events",
         "INSERT INTO outbox",
+        "SELECT",
         "INSERT INTO sessions",
         "COMMIT",
     ]

@@ -120,4 +120,4 @@ def test_wrong_settings_are_named(mail_ini):
     result = CliRunner().invoke(main, ["-c", str(mail_ini), "mail", "deliver"])
 
     assert result.exit_code == 1
-    assert "mail.sender: is required" in result.stderr
+    assert "mail.sendr: there is no such setting" in result.stderr

@@ -23,7 +23,12 @@ from authapp.domain.events import (
 from authapp.domain.mail import LetterKind
 from authapp.domain.sessions import Client
 from authapp.domain.users import Role, Status, User
-from authapp.security.announcer import EventAnnouncer, RequestAnnouncer, log_event
+from authapp.security.announcer import (
+    CircumstantialLetters,
+    EventAnnouncer,
+    RequestAnnouncer,
+    log_event,
+)
 from tests.fakes_accounts import InMemoryEventLog, InMemoryOutbox
 
 ADA = User(
@@ -71,7 +76,8 @@ class World:
     log: pytest.LogCaptureFixture
 
     def announce(self, event: AccountEvent) -> None:
-        announcer = EventAnnouncer(self.events, self.outbox)
+        letters = CircumstantialLetters(self.outbox, client_of(self.request))
+        announcer = EventAnnouncer(self.events, letters)
         RequestAnnouncer(self.request, announcer).announce(event)
 
     @property
