@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from webtest import TestResponse
 
 from authapp.repositories import ENGINE
-from tests.functional.support import fill_in, path_of, sign_in
+from tests.functional.support import EMAIL, fill_in, path_of, sign_in
 
 ADDRESS = "/sign-in/second-factor"
 STATE = "/account/two-factor"
@@ -72,9 +72,9 @@ def now(db: Connection) -> datetime:
         time.sleep(0.1)
 
 
-def at_the_second_step(app: webtest.TestApp) -> webtest.TestApp:
+def at_the_second_step(app: webtest.TestApp, email: str = EMAIL) -> webtest.TestApp:
     """The browser, once the right password was given in it."""
-    assert path_of(sign_in(app)) == ADDRESS
+    assert path_of(sign_in(app, email=email)) == ADDRESS
     return app
 
 
