@@ -106,6 +106,11 @@ def test_a_difference_would_be_noticed(migrated):
     assert len(differences(migrated)) == 4
 
 
+def test_no_account_is_there_to_begin_with(migrated):
+    with migrated.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar_one() == 0
+
+
 def test_down_and_up_again(migrated, config):
     alembic.command.downgrade(config, "base")
     assert remains(migrated) == set()
