@@ -1,6 +1,6 @@
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from authapp.domain.events import (
     AccountEvent,
     PasswordChanged,
     RoleChanged,
+    SecondFactorDisabled,
     SignedIn,
     SignedOut,
     SignInFailed,
@@ -29,6 +30,7 @@ from authapp.security.announcer import (
     RequestAnnouncer,
     log_event,
 )
+from authapp.sessions.client import client_of
 from tests.fakes_accounts import InMemoryEventLog, InMemoryOutbox
 
 ADA = User(
@@ -131,6 +133,20 @@ class TestInARequest:
 
         [letter] = world.outbox.letters
         assert (letter.params["address"], letter.params["user_agent"]) == ("", "")
+
+    def test_what_an_administrator_did_says_when_and_by_whom_but_not_from_where(self, world):
+        """Address and browser are the administrator's."""
+        admin = replace(ADA, id=UUID(int=2), email="root@example.com")
+
+        world.announce(SecondFactorDisabled(user=ADA, by=admin))
+
+        [letter] = world.outbox.letters
+        said = {"name": ADA.name, "email": ADA.email, "by": "administrator"}
+        at = letter.params["at"]
+        assert datetime.fromisoformat(at).tzinfo is not None
+        assert letter.params == said | {"at": at, "address": "", "user_agent": ""}
+        [recorded] = world.events.events
+        assert Client(recorded.address, recorded.user_agent) == HOME
 
     def test_what_has_no_letter_sends_none(self, world):
         world.announce(HAPPENED)
