@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from authapp.domain.throttle import Visitor
 from authapp.domain.users import Role
 from authapp.repositories import ENGINE
+from authapp.security.recent import CONFIRMED_AT
 from authapp.testing import sign_in_as
 from tests.conftest import make_app
 from tests.functional.conftest import HOST
@@ -78,6 +80,11 @@ def state_of(db, name):
 
 def rows(db, table):
     return db.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all()  # noqa: S608
+
+
+def let_sign_ins_grow_old(db):
+    """None of them is recent any more."""
+    db.execute(text("UPDATE sessions SET data = data - :key"), {"key": CONFIRMED_AT})
 
 
 def page_of(db, name):
@@ -150,6 +157,37 @@ def test_navigation_shows_administration_to_administrators_only(app, admin, bo):
 
 def test_administration_begins_with_the_list(admin):
     assert path_of(admin.get("/admin", status=303)) == LIST
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS) - {"enable"}))
+def test_administrator_whose_sign_in_is_not_recent_confirms_and_is_back_at_the_user(
+    admin, bo, db, action
+):
+    turn_on(bo)
+    page = admin.get(page_of(db, "Bo"))
+    let_sign_ins_grow_old(db)
+    form = form_to(page, f"{page_of(db, 'Bo')}/{action}")
+    before = rows(db, "users")
+
+    answer = form.submit(headers={"Referer": page.request.url}, status=303)
+
+    assert path_of(answer) == f"/account/confirm?{urlencode({'next': page_of(db, 'Bo')})}"
+    answer = fill_in(answer.follow(), "/account/confirm", current_password=PASSWORD)
+    assert path_of(answer) == page_of(db, "Bo")
+    assert rows(db, "users") == before
+    assert greeting(bo) == "Bo"
+    assert path_of(fill_in(answer.follow(), f"{page_of(db, 'Bo')}/{action}")) == page_of(db, "Bo")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_programs_of_administrators_have_to_confirm_as_well(admin, bo, db, action):
+    let_sign_ins_grow_old(db)
+
+    answer = admin.post_json(f"{page_of(db, 'Bo')}/{action}", {"role": "admin"}, status=403)
+
+    assert answer.json["error"]["code"] == "confirmation_required"
+    assert events(db) == []
+    admin.get(page_of(db, "Bo"), headers=JSON, status=200)
 
 
 # The list.
