@@ -1,6 +1,7 @@
 """`authapp users`, on a real database."""
 
 import json
+import logging
 import os
 import pty
 import subprocess
@@ -14,6 +15,7 @@ from sqlalchemy import text
 
 from authapp.cli.main import main
 from authapp.security.passwords import BcryptHasher
+from tests.functional.support import failing_commits
 
 PASSWORD = "correct horse battery staple"
 EMAIL = "ada@example.com"
@@ -308,6 +310,28 @@ def test_nobody_can_be_named(run, args, user):
     result = run(command, user, *others, stdin=PASSWORD, status=1)
 
     assert result.stderr.startswith("Error: there is no user ")
+
+
+def test_neither_the_log_nor_the_table_tells_of_what_was_not_committed(
+    run, create, ini, db, caplog
+):
+    caplog.set_level(logging.INFO, "authapp.security.events")
+    create()
+    caplog.clear()
+    before = row(db)
+
+    with failing_commits(db, "users"):
+        result = CliRunner().invoke(main, ["-c", str(ini), "users", "disable", EMAIL])
+
+    assert "late" in str(result.exception)
+    assert caplog.messages == []
+    assert row(db) == before
+    assert events(db) == ["signed_up"]
+
+    run("disable", EMAIL)
+
+    [line] = caplog.messages
+    assert '"event": "disabled"' in line
 
 
 # As it is called in fact.

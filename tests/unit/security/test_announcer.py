@@ -26,6 +26,7 @@ from authapp.domain.sessions import Client
 from authapp.domain.users import Role, Status, User
 from authapp.security.announcer import (
     CircumstantialLetters,
+    CommandAnnouncer,
     EventAnnouncer,
     RequestAnnouncer,
     log_event,
@@ -208,7 +209,41 @@ class TestInARequest:
         assert len(world.lines) == 1
 
 
-class TestOnTheCommandLine:
+class TestInACommand:
+    @pytest.fixture
+    def announcer(self, world):
+        return CommandAnnouncer(EventAnnouncer(world.events, world.outbox))
+
+    def test_it_is_written_down_from_nowhere_and_has_its_letter(self, world, announcer):
+        announcer.announce(PasswordChanged(user=ADA))
+
+        [recorded] = world.events.events
+        assert (recorded.address, recorded.user_agent) == (None, None)
+        assert [letter.kind for letter in world.outbox.letters] == [LetterKind.PASSWORD_CHANGED]
+
+    def test_it_is_logged_once_after_the_commit(self, world, announcer):
+        announcer.announce(HAPPENED)
+        announcer.announce(PasswordChanged(user=ADA))
+        assert world.lines == []
+
+        for _ in range(2):
+            announcer.committed()
+
+        assert [said_in(line)["event"] for line in world.lines] == [
+            "signed_out",
+            "password_changed",
+        ]
+
+    def test_a_failure_is_logged_at_once_and_once(self, world, announcer):
+        announcer.announce(FAILED)
+        assert len(world.lines) == 1
+
+        announcer.committed()
+
+        assert len(world.lines) == 1
+
+
+class TestWhereEachStatementIsCommitted:
     def test_it_is_written_down_and_logged_from_nowhere(self, world):
         EventAnnouncer(world.events, world.outbox).announce(PasswordChanged(user=ADA))
 
