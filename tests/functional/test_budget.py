@@ -123,7 +123,7 @@ def test_second_factor_makes_no_page_cost_more(wired_app, counted, path, selects
 
 
 @pytest.mark.parametrize("has_second_factor", [False, True])
-def test_pages_change_nothing_in_the_database(wired_app, db, has_second_factor):
+def test_page_changes_nothing_in_the_database(wired_app, db, has_second_factor):
     sign_up(wired_app)
     if has_second_factor:
         turn_on(wired_app)
