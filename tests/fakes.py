@@ -106,6 +106,9 @@ class InMemoryUserRepository:
     def delete(self, user_id: UUID) -> None:
         self._accounts.pop(user_id, None)
 
+    def hold(self, user_id: UUID) -> User | None:
+        return self.by_id(user_id)
+
     def hold_admins(self) -> Collection[UUID]:
         users = [account.user for account in self._accounts.values()]
         return [user.id for user in users if user.role is Role.ADMIN and user.is_active]
@@ -138,9 +141,6 @@ class InMemoryUserDirectory:
 
         users = [account.user for account in self._users._accounts.values()]
         return sorted(filter(is_wanted, users), key=order)[:limit]
-
-    def hold(self, user_id: UUID) -> User | None:
-        return self._users.by_id(user_id)
 
     def set_status(self, user_id: UUID, status: Status) -> User:
         return self._changed(user_id, status=status)

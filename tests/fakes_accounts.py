@@ -214,9 +214,6 @@ class InMemorySecondFactors:
     recovery_codes: dict[UUID, set[bytes]] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def hold(self, user_id: UUID) -> User | None:
-        return self.users.by_id(user_id)
-
     def find(self, user_id: UUID) -> SecondFactor | None:
         return self.factors.get(user_id)
 

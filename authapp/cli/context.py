@@ -60,7 +60,9 @@ class Context:
         """The use cases, over one transaction, which commits at the end or leaves nothing."""
         shared = Shared.of(self._load(Settings.load))
         with self.engine.begin() as connection:
-            yield CommandServices(shared, connection)
+            services = CommandServices(shared, connection)
+            yield services
+        services.committed()
 
     def purges(self, batch_size: int) -> Purges:
         """What is to be cleared away; of accounts only where there are any."""

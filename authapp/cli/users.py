@@ -120,8 +120,10 @@ def disable(context: Context, user: str) -> None:
 def reset_second_factor(context: Context, user: str) -> None:
     """Let USER, who has lost the second factor, sign in by the password alone."""
     with _administration(context, user) as administration:
-        changed = administration.reset_second_factor(administration.named(user).id)
-    _answer(context, changed, f"{changed.email} has no second factor; all sessions have ended")
+        found = administration.named(user)
+        changed = administration.reset_second_factor(found.id)
+    ended = "; all sessions have ended" if found.has_second_factor else ""
+    _answer(context, changed, f"{changed.email} has no second factor{ended}")
 
 
 @users.command()

@@ -23,7 +23,7 @@ def letter_about(event: AccountEvent) -> Letter | None:
     if user is None:
         return None
     params = {"name": user.name, "email": user.email}
-    if event.by is not None:
+    if event.by is not None and event.by.id != user.id:
         params["by"] = "administrator"
     match event:
         case events.UserSignedUp() if user.email_verified_at is None:

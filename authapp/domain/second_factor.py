@@ -131,12 +131,8 @@ class Sealer(Protocol):
 
 
 class SecondFactorRepository(Protocol):
-    """Where second factors are kept. Those who change one `hold` the account first, so that of two
-    at once the second sees what the first has done."""
-
-    def hold(self, user_id: UUID) -> User | None:
-        """The user as of now, held until the transaction ends."""
-        ...
+    """Where second factors are kept. Those who change one hold the account first, by `hold` of
+    users, so that of two at once the second sees what the first has done."""
 
     def find(self, user_id: UUID) -> SecondFactor | None:
         """Also one that is being set up, and does not count yet."""

@@ -122,6 +122,11 @@ class UserRepository(Protocol):
         """Deletes the user and all that belongs to them."""
         ...
 
+    def hold(self, user_id: UUID) -> User | None:
+        """The user as of now, who is held as they are until the transaction ends: of two who would
+        change an account, the second sees what the first has done."""
+        ...
+
     def hold_admins(self) -> Collection[UUID]:
         """The ids of the active administrators, who are held as they are until the transaction
         ends. Whoever would make one administrator fewer asks for this before anything else, so
@@ -145,10 +150,6 @@ class UserDirectory(Protocol):
     def page(self, query: UserQuery, *, limit: int, after: str | None = None) -> Sequence[User]:
         """In the order of their folded addresses, those that come behind the address `after`,
         whether or not anybody has it."""
-        ...
-
-    def hold(self, user_id: UUID) -> User | None:
-        """The user, who is held as they are until the transaction ends."""
         ...
 
     def set_status(self, user_id: UUID, status: Status) -> User:

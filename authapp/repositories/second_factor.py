@@ -21,12 +21,6 @@ class SqlSecondFactors:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def hold(self, user_id: UUID) -> User | None:
-        # A sign-in that is under way holds the row as well: `confirm` of users. It is waited for.
-        statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
-        row = self._write(statement.with_for_update(key_share=True))
-        return to_user(row) if row else None
-
     def find(self, user_id: UUID) -> SecondFactor | None:
         row = self._read(
             select(SecondFactorRow.sealed_secret, SecondFactorRow.last_step).where(

@@ -30,6 +30,8 @@ class SqlThrottle:
         self._run(work)
 
     def give_back(self, limits: Sequence[Limit]) -> None:
+        if not limits:
+            return
         statement = (
             update(ThrottleRow)
             .where(ThrottleRow.key.in_(_keys(limits)), ThrottleRow.count > 0)

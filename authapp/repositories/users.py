@@ -135,6 +135,13 @@ class SqlUserRepository:
     def delete(self, user_id: UUID) -> None:
         self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
 
+    def hold(self, user_id: UUID) -> User | None:
+        # A sign-in that is under way holds the row as well: `confirm`. It is waited for. Rows that
+        # refer to the user, as those of sessions and events do, can be added meanwhile.
+        statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
+        row = self._write(statement.with_for_update(key_share=True))
+        return to_user(row) if row else None
+
     def hold_admins(self) -> Collection[UUID]:
         # In one order, so that no two wait for each other; and such that rows that refer to an
         # administrator, as those of events do, can be added meanwhile.
@@ -180,13 +187,6 @@ class SqlUserDirectory:
             statement = statement.where(fold_email(after) < FOLDED_EMAIL)
         rows = self._connections.beside(lambda c: c.execute(statement).all())
         return [to_user(row) for row in rows]
-
-    def hold(self, user_id: UUID) -> User | None:
-        # A sign-in that is under way holds the row as well: `confirm`. It is waited for.
-        statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
-        statement = statement.with_for_update(key_share=True)
-        row = self._connections.inside(lambda c: c.execute(statement).one_or_none())
-        return to_user(row) if row else None
 
     def set_status(self, user_id: UUID, status: Status) -> User:
         return self._change(user_id, status=status)

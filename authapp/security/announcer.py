@@ -22,22 +22,46 @@ class WritableEventLog(Protocol):
     def add(self, event: AccountEvent, client: Client) -> None: ...
 
 
+NOWHERE = Client(None, None)
+
+
 class EventAnnouncer:
-    """Implements `authapp.domain.events.Announcer` outside of any request, for the command line."""
+    """Implements `authapp.domain.events.Announcer` outside of any request, where each statement is
+    committed by itself."""
 
     def __init__(self, events: WritableEventLog, letters: Letterbox) -> None:
         self._events = events
         self._letters = letters
 
     def announce(self, event: AccountEvent, /) -> None:
-        self.write_down(event, Client(None, None))
-        log_event(event, Client(None, None))
+        self.write_down(event, NOWHERE)
+        log_event(event, NOWHERE)
 
     def write_down(self, event: AccountEvent, client: Client) -> None:
         self._events.add(event, client)
         letter = letter_about(event)
         if letter is not None:
             self._letters.put(letter)
+
+
+class CommandAnnouncer:
+    """Implements it for a command, which is one transaction: whoever commits it says so."""
+
+    def __init__(self, announcer: EventAnnouncer) -> None:
+        self._announcer = announcer
+        self._waiting: list[AccountEvent] = []
+
+    def announce(self, event: AccountEvent, /) -> None:
+        self._announcer.write_down(event, NOWHERE)
+        if event.outlives_rollback:
+            log_event(event, NOWHERE)
+        else:
+            self._waiting.append(event)
+
+    def committed(self) -> None:
+        for event in self._waiting:
+            log_event(event, NOWHERE)
+        self._waiting.clear()
 
 
 class RequestAnnouncer:
@@ -99,7 +123,7 @@ def with_circumstances(letter: Letter, client: Client) -> Letter:
     """What lets the reader tell their own doing from somebody else's. Where an administrator did
     it, the browser is theirs, and nobody else's business."""
     if "by" in letter.params:
-        client = Client(None, None)
+        client = NOWHERE
     now = datetime.now(UTC).isoformat(timespec="seconds")
     circumstances = {
         "at": now,

@@ -240,7 +240,7 @@ class Administration:
         admins = self._users.hold_admins()
         if by is not None and by.id not in admins:
             raise AdminNoMore
-        user = self._directory.hold(user_id)
+        user = self._users.hold(user_id)
         if user is None:
             raise NoSuchAccount
         if is_leaving:

@@ -261,7 +261,7 @@ class SecondFactors:
         return codes
 
     def _held(self, user_id: UUID) -> User:
-        user = self._factors.hold(user_id)
+        user = self._users.hold(user_id)
         if user is None:
             raise UserNotFound
         return user

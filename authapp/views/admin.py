@@ -104,8 +104,8 @@ def end_sessions(request: IRequest) -> Response:
 )
 def reset_second_factor(request: IRequest) -> Response:
     user = request.administration.reset_second_factor(_named_user(request), by=request.identity)
-    if user.id == request.identity.id:
-        return _signed_out(request, _account_body(user))
+    if user.id == request.identity.id and user != request.identity:
+        return _signed_out(request, {"user": _account_body(user)})
     return _acted(
         request, user, "The password is the only factor now, and all sessions have ended."
     )

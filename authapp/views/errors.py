@@ -3,17 +3,19 @@ what went wrong, and they never show more of an error than its kind."""
 
 import logging
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urlsplit
 
 from pyramid.exceptions import BadCSRFToken, PredicateMismatch
 from pyramid.httpexceptions import HTTPClientError, HTTPException, HTTPSeeOther, HTTPServerError
-from pyramid.interfaces import IRequest
+from pyramid.interfaces import IRequest, IRoutesMapper
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from authapp.domain.errors import ConfirmationRequired, UserNotFound
 from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import SAFE_METHODS
+from authapp.security.redirects import path_below
+from authapp.settings import Settings
 from authapp.views import messages
 from authapp.views.responses import json_error, page, retry_after
 
@@ -201,20 +203,38 @@ def keep_headers(error: HTTPException, response: Response) -> Response:
 
 
 def page_of_form(request: IRequest) -> str:
-    """Where the form that was sent can be gone back to, as far as that is known."""
-    has_page = "GET" in allowed_methods(request)
-    return request.path if has_page else request.route_path("account")  # type: ignore[no-any-return]
+    """Where the form that was sent can be gone back to, as far as that is known: the page of this
+    site from which the browser says that it was sent, or else the one at the form's address."""
+    origins = (request.host_url, request.registry[Settings].site.url)
+    referrer = path_below(request.referrer or "", origins, default="")
+    # A form that was refused may stand at an address to which forms are sent, and nothing else.
+    if referrer and has_page(request, referrer):
+        return referrer
+    if "GET" in allowed_methods(request):
+        return request.path  # type: ignore[no-any-return]
+    return request.route_path("account")  # type: ignore[no-any-return]
+
+
+def has_page(request: IRequest, target: str) -> bool:
+    """Whether there is something to be looked at under the path `target`."""
+    path = unquote(urlsplit(target).path.removeprefix(request.script_name))
+    routes = request.registry.getUtility(IRoutesMapper).get_routes()
+    found = (route.name for route in routes if route.match(path) is not None)
+    return any("GET" in methods_of_route(request, name) for name in found)
 
 
 def allowed_methods(request: IRequest) -> set[str]:
-    """The methods that the views of the matched route answer, by the application's registry."""
+    """The methods that the views of the matched route answer."""
     route = request.matched_route
-    if route is None:
-        return set()
+    return methods_of_route(request, route.name) if route is not None else set()
+
+
+def methods_of_route(request: IRequest, name: str) -> set[str]:
+    """The methods that the views of a route answer, by the application's registry."""
     allowed: set[str] = set()
     for view in request.registry.introspector.get_category("views", ()):
         introspectable = view["introspectable"]
-        if introspectable["route_name"] == route.name:
+        if introspectable["route_name"] == name:
             methods = introspectable["request_methods"] or ()
             allowed.update([methods] if isinstance(methods, str) else methods)
     return allowed | {"HEAD"} if "GET" in allowed else allowed

@@ -11,7 +11,7 @@ from authapp.domain.events import Announcer
 from authapp.domain.mail import Letterbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
 from authapp.domain.second_factor import Authenticators, Sealer, SecondFactorPolicy
-from authapp.domain.sessions import Client, SessionDirectory
+from authapp.domain.sessions import SessionDirectory
 from authapp.domain.throttle import Limits
 from authapp.repositories.clock import SqlClock
 from authapp.repositories.connections import BoundConnections, Connections, RequestConnections
@@ -21,7 +21,13 @@ from authapp.repositories.second_factor import SqlSecondFactors
 from authapp.repositories.throttle import SqlThrottle
 from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserDirectory, SqlUserRepository
-from authapp.security.announcer import CircumstantialLetters, EventAnnouncer, RequestAnnouncer
+from authapp.security.announcer import (
+    NOWHERE,
+    CircumstantialLetters,
+    CommandAnnouncer,
+    EventAnnouncer,
+    RequestAnnouncer,
+)
 from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
@@ -89,11 +95,11 @@ class Services:
 
     @cached_property
     def _letters(self) -> Letterbox:
-        return CircumstantialLetters(self._outbox, Client(None, None))
+        return CircumstantialLetters(self._outbox, NOWHERE)
 
-    @cached_property
+    @property
     def _announcer(self) -> Announcer:
-        return EventAnnouncer(self._events, self._letters)
+        raise NotImplementedError
 
     @cached_property
     def passwords(self) -> Passwords:
@@ -223,6 +229,14 @@ class CommandServices(Services):
     def __init__(self, shared: Shared, connection: Connection) -> None:
         super().__init__(shared, BoundConnections(connection))
 
+    def committed(self) -> None:
+        """The transaction has been: says in the log what was done."""
+        self._announcer.committed()
+
     @cached_property
     def _sessions(self) -> SessionDirectory:
         return session_directory_over(self._connections, self._shared.settings.session)
+
+    @cached_property
+    def _announcer(self) -> CommandAnnouncer:
+        return CommandAnnouncer(EventAnnouncer(self._events, self._letters))

@@ -111,6 +111,13 @@ def forgotten_sent(page: Page) -> None:
     send(page, "Send the link")
 
 
+def forgotten_too_often(page: Page) -> None:
+    for _ in range(11):
+        forgotten_empty(page)
+        fill_in(page, email="ada@example.com")
+        send(page, "Send the link")
+
+
 def link_refused(page: Page) -> None:
     page.goto("/reset-password/nonsense")
 
@@ -124,6 +131,13 @@ def email_errors(page: Page) -> None:
     email_empty(page)
     fill_in(page, new_email="ada at example.com")
     send(page, "Send the link")
+
+
+def email_too_often(page: Page) -> None:
+    email_empty(page)
+    for _ in range(11):
+        fill_in(page, new_email="ada@new.example.com", current_password="not the one")
+        send(page, "Send the link")
 
 
 def email_asked(page: Page) -> None:
@@ -275,9 +289,11 @@ PAGES: dict[str, Callable[[Page], None]] = {
         forgotten_empty,
         forgotten_errors,
         forgotten_sent,
+        forgotten_too_often,
         link_refused,
         email_empty,
         email_errors,
+        email_too_often,
         email_asked,
         delete_empty,
         delete_errors,

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from authapp.domain.errors import UserNotFound
 from authapp.domain.second_factor import SecondFactor, SecondFactorRepository
@@ -66,7 +66,7 @@ class TestSettingUp:
         world.factors.begin(ada.id, SEALED)
 
         assert world.factor_of(ada) == SecondFactor(ada.id, SEALED, None)
-        assert world.factors.hold(ada.id) == ada
+        assert world.users.by_id(ada.id) == ada
         assert not ada.has_second_factor
 
     def test_beginning_anew_forgets_the_one_before(self, world: World):
@@ -86,7 +86,6 @@ class TestSettingUp:
 
         assert activated.has_second_factor
         assert world.users.by_id(ada.id) == activated
-        assert world.factors.hold(ada.id) == activated
         assert world.users.by_id(bo.id) == bo
 
     def test_the_account_is_another_to_whoever_confirms_it(self, world: World):
@@ -119,7 +118,6 @@ class TestSettingUp:
         assert world.factor_of(bo).sealed_secret == SEALED
 
     def test_nobody_has_none_to_change(self, world: World):
-        assert world.factors.hold(uuid4()) is None
         with pytest.raises(UserNotFound):
             world.factors.activate(uuid4())
         with pytest.raises(UserNotFound):
@@ -265,51 +263,3 @@ def test_of_two_who_use_one_recovery_code_at_once_the_second_may_only_if_the_fir
         return factors.use_recovery_code(ada.id, b"one")
 
     assert races.second_of_two(use, first_commits=first_commits) is not first_commits
-
-
-def test_of_two_who_hold_an_account_the_second_sees_what_the_first_has_done(races: Races):
-    ada = races.users.add("Ada", "ada@example.com", HASH)
-    seen = []
-
-    def turn_on(factors: SqlSecondFactors) -> bool:
-        held = factors.hold(ada.id)
-        assert held is not None
-        seen.append(held.has_second_factor)
-        return factors.activate(ada.id).has_second_factor
-
-    races.second_of_two(turn_on)
-
-    assert seen == [False, True]
-
-
-def test_whoever_holds_an_account_waits_for_a_sign_in_that_is_under_way(
-    races: Races, engine: Engine, db: Connection
-):
-    ada = races.users.add("Ada", "ada@example.com", HASH)
-    credentials = races.users.credentials_of(ada.id)
-    assert credentials is not None
-
-    def hold() -> bool:
-        with races.transaction() as factors:
-            return factors.hold(ada.id) is not None
-
-    with ThreadPoolExecutor(1) as thread, engine.connect() as connection:
-        assert SqlUserRepository(BoundConnections(connection)).confirm(credentials)
-        held = thread.submit(hold)
-        wait_until_blocked(db)
-        connection.commit()
-        assert held.result(timeout=10)
-
-
-def test_a_session_can_begin_while_an_account_is_held(races: Races, engine: Engine, db: Connection):
-    """Its row refers to the account; it must not wait for who turns the factor on."""
-    ada = races.users.add("Ada", "ada@example.com", HASH)
-
-    with races.transaction() as factors:
-        factors.hold(ada.id)
-        db.execute(
-            text("INSERT INTO recovery_codes (user_id, code_hash) VALUES (:id, 'a')"),
-            {"id": ada.id},
-        )
-
-    assert races.factors.count_recovery_codes(ada.id) == 1

@@ -117,11 +117,10 @@ class TestUserDirectory:
 
         assert (disabled.role, disabled.status) == (Role.MEMBER, Status.DISABLED)
         assert (admin.role, admin.status) == (Role.ADMIN, Status.DISABLED)
-        assert directory.hold(ada.id) == users.by_id(ada.id) == admin
-        assert directory.hold(bo.id) == bo
+        assert users.by_id(ada.id) == admin
+        assert users.by_id(bo.id) == bo
 
-    def test_nobody_is_changed_and_nobody_is_held(self, directory: UserDirectory):
-        assert directory.hold(uuid4()) is None
+    def test_nobody_is_changed(self, directory: UserDirectory):
         with pytest.raises(UserNotFound):
             directory.set_status(uuid4(), Status.DISABLED)
         with pytest.raises(UserNotFound):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from authapp.domain.errors import EmailTaken, UserNotFound
-from authapp.domain.users import Credentials, Role, Status, UserRepository, fold_email
+from authapp.domain.users import Credentials, Role, Status, User, UserRepository, fold_email
 from authapp.repositories.connections import BoundConnections
 from authapp.repositories.users import SqlUserRepository
 from tests.contracts.transactions import transaction
@@ -245,6 +245,15 @@ class TestUserRepository:
         with pytest.raises(UserNotFound):
             users.notify_sign_in(uuid4(), True)
 
+    def test_a_user_is_held_as_they_are(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        users.add("Bo", "bo@example.com", HASH)
+
+        assert users.hold(ada.id) == ada
+        renamed = users.rename(ada.id, "Countess")
+        assert users.hold(ada.id) == renamed
+        assert users.hold(uuid4()) is None
+
     def test_a_user_is_deleted_and_no_other(self, users: UserRepository):
         ada = users.add("Ada", "ada@example.com", "a hash")
         bo = users.add("Bo", "bo@example.com", "a hash")
@@ -294,6 +303,56 @@ def test_of_two_who_change_to_an_address_at_once_the_second_has_it_only_if_the_f
                 second.result()
         else:
             assert second.result().email == "New@example.com"
+
+
+@pytest.fixture
+def ada(engine: Engine, db: Connection) -> User:
+    """A user whom all connections see."""
+    with engine.begin() as connection:
+        return SqlUserRepository(BoundConnections(connection)).add("Ada", "ada@example.com", HASH)
+
+
+def test_of_two_who_hold_a_user_the_second_sees_what_the_first_has_done(
+    engine: Engine, db: Connection, ada: User
+):
+    with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
+        users = SqlUserRepository(BoundConnections(one))
+        assert users.hold(ada.id) == ada
+        second = thread.submit(SqlUserRepository(BoundConnections(other)).hold, ada.id)
+        wait_until_blocked(db)
+        renamed = users.rename(ada.id, "Countess")
+        one.commit()
+
+        assert second.result(timeout=10) == renamed
+        other.rollback()
+
+
+def test_whoever_holds_a_user_waits_for_a_sign_in_that_is_under_way(
+    engine: Engine, db: Connection, ada: User
+):
+    with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
+        assert SqlUserRepository(BoundConnections(one)).confirm(Credentials(ada, HASH))
+        held = thread.submit(SqlUserRepository(BoundConnections(other)).hold, ada.id)
+        wait_until_blocked(db)
+        one.commit()
+
+        assert held.result(timeout=10) == ada
+        other.rollback()
+
+
+def test_rows_that_refer_to_a_user_who_is_held_can_be_written(
+    engine: Engine, db: Connection, ada: User
+):
+    """Of sessions that begin and of events, beside the transaction that holds them."""
+    with engine.connect() as one:
+        SqlUserRepository(BoundConnections(one)).hold(ada.id)
+
+        db.execute(text("SET lock_timeout = '5s'"))
+        db.execute(text("INSERT INTO security_events (kind, user_id) SELECT 'x', id FROM users"))
+        db.execute(text("RESET lock_timeout"))
+        one.rollback()
+
+    assert db.execute(text("SELECT count(*) FROM security_events")).scalar_one() == 1
 
 
 def test_address_that_is_taken_ends_no_request(engine: Engine, db: Connection):

@@ -10,6 +10,7 @@ from tests.functional.support import (
     JSON,
     NAME,
     PASSWORD,
+    alert,
     another,
     cookies_set,
     count,
@@ -154,10 +155,33 @@ def test_letters_are_throttled(app, ada, db):
         app.post_json(ADDRESS, fields, status=202)
     forget_the_past(db)
 
-    app.post_json(ADDRESS, fields, status=429)
+    answer = app.post_json(ADDRESS, fields, status=429)
 
+    assert answer.json["error"]["code"] == "too_many_attempts"
+    assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
     assert letters(db) == []
     assert events(db) == ["throttled"]
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong password"], ids=["letters", "passwords"])
+def test_form_is_kept_where_there_were_too_many_attempts(app, ada, db, password):
+    for _ in range(10):
+        app.post_json(ADDRESS, {"email": NEW, "current_password": password}, status="*")
+    forget_the_past(db)
+
+    page = ask(app, f"again-{NEW}")
+
+    assert page.status_int == 429
+    assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
+    assert alert(page) == "Too many attempts. Try again in about 15 minutes."
+    assert page.html.title.get_text().startswith("Error: ")
+    assert shown_values(page) == {"email": f"again-{NEW}", "current_password": ""}
+    assert errors_beside(page) == {}
+    assert letters(db) == []
+    db.execute(text("DELETE FROM throttles"))
+    again = fill_in(page, ADDRESS, current_password=PASSWORD)
+    assert path_of(again) == "/account"
+    assert ("change_email", f"again-{NEW}") in letters(db)
 
 
 def test_not_without_the_form_s_token(app, ada, db):

@@ -368,25 +368,6 @@ class TestTurningItOff:
         assert greeting(browser) is None
 
 
-class TestResetByAnOperator:
-    def test_ends_all_sessions_and_makes_the_password_enough(self, lab_app, db, view):
-        sign_up(lab_app)
-        turn_on(lab_app)
-        [user_id] = db.execute(text("SELECT id FROM users")).scalars()
-
-        def reset(request):
-            return {"was_on": request.second_factors.reset(user_id)}
-
-        operator = another(lab_app)
-        address = view(reset)
-        assert operator.get(address).json == {"was_on": True}
-        assert operator.get(address).json == {"was_on": False}
-
-        assert greeting(lab_app) is None
-        assert path_of(sign_in(another(lab_app))) == "/account"
-        assert kinds(db).count("second_factor_disabled") == 1
-
-
 @pytest.mark.parametrize("address", [STATE, SET_UP, CODES, DISABLE])
 def test_visitors_are_sent_to_sign_in(app, address):
     assert path_of(app.get(address, status=303)).startswith("/sign-in?next=")

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -11,10 +12,12 @@ from sqlalchemy import text
 from authapp.domain.throttle import Visitor
 from authapp.domain.users import Role
 from authapp.repositories import ENGINE
+from authapp.security.recent import CONFIRMED_AT
 from authapp.testing import sign_in_as
 from tests.conftest import make_app
 from tests.functional.conftest import HOST
 from tests.functional.lab import Note
+from tests.functional.second_factor import turn_on
 from tests.functional.support import (
     JSON,
     PASSWORD,
@@ -23,9 +26,11 @@ from tests.functional.support import (
     cookies_set,
     count,
     fill_in,
+    forget_the_past,
     form_to,
     greeting,
     is_cleared,
+    letters,
     path_of,
     session_cookie,
     sign_in,
@@ -35,7 +40,7 @@ from tests.functional.waiting import wait_until_blocked
 
 LIST = "/admin/users"
 GARBAGE = ["x", "0", "%00", "%F0%9F%92%A9", "-" * 36, "'; --", str(UUID(int=1))]
-ACTIONS = ["disable", "enable", "end-sessions", "role"]
+ACTIONS = ["disable", "enable", "end-sessions", "role", "reset-second-factor"]
 
 
 @pytest.fixture
@@ -73,6 +78,15 @@ def state_of(db, name):
     return tuple(db.execute(statement, {"name": name}).one())
 
 
+def rows(db, table):
+    return db.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all()  # noqa: S608
+
+
+def let_sign_ins_grow_old(db):
+    """None of them is recent any more."""
+    db.execute(text("UPDATE sessions SET data = data - :key"), {"key": CONFIRMED_AT})
+
+
 def page_of(db, name):
     return f"{LIST}/{id_of(db, name)}"
 
@@ -82,7 +96,8 @@ def events(db):
     statement = text(
         "SELECT e.kind, u.name, a.name FROM security_events e "
         "LEFT JOIN users u ON u.id = e.user_id LEFT JOIN users a ON a.id = e.by_id "
-        "WHERE e.kind IN ('disabled', 'enabled', 'role_changed', 'sessions_revoked') "
+        "WHERE e.kind IN ('disabled', 'enabled', 'role_changed', 'sessions_revoked', "
+        "'second_factor_disabled') "
         "ORDER BY e.id"
     )
     return [tuple(row) for row in db.execute(statement)]
@@ -142,6 +157,37 @@ def test_navigation_shows_administration_to_administrators_only(app, admin, bo):
 
 def test_administration_begins_with_the_list(admin):
     assert path_of(admin.get("/admin", status=303)) == LIST
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS) - {"enable"}))
+def test_administrator_whose_sign_in_is_not_recent_confirms_and_is_back_at_the_user(
+    admin, bo, db, action
+):
+    turn_on(bo)
+    page = admin.get(page_of(db, "Bo"))
+    let_sign_ins_grow_old(db)
+    form = form_to(page, f"{page_of(db, 'Bo')}/{action}")
+    before = rows(db, "users")
+
+    answer = form.submit(headers={"Referer": page.request.url}, status=303)
+
+    assert path_of(answer) == f"/account/confirm?{urlencode({'next': page_of(db, 'Bo')})}"
+    answer = fill_in(answer.follow(), "/account/confirm", current_password=PASSWORD)
+    assert path_of(answer) == page_of(db, "Bo")
+    assert rows(db, "users") == before
+    assert greeting(bo) == "Bo"
+    assert path_of(fill_in(answer.follow(), f"{page_of(db, 'Bo')}/{action}")) == page_of(db, "Bo")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_programs_of_administrators_have_to_confirm_as_well(admin, bo, db, action):
+    let_sign_ins_grow_old(db)
+
+    answer = admin.post_json(f"{page_of(db, 'Bo')}/{action}", {"role": "admin"}, status=403)
+
+    assert answer.json["error"]["code"] == "confirmation_required"
+    assert events(db) == []
+    admin.get(page_of(db, "Bo"), headers=JSON, status=200)
 
 
 # The list.
@@ -386,8 +432,7 @@ def test_new_role_ends_all_sessions_and_holds_from_the_next_sign_in_on(admin, bo
     assert "The role is the one that you chose." in page
     assert greeting(bo) is None
     assert events(db) == [("role_changed", "Bo", "Ada Lovelace")]
-    letters = text("SELECT recipient FROM outbox WHERE kind = 'role_changed'")
-    assert db.execute(letters).scalars().all() == ["bo@example.com"]
+    assert ("role_changed", "bo@example.com") in letters(db)
     sign_in(bo, email="bo@example.com")
     bo.get(LIST, status=200)
 
@@ -405,6 +450,87 @@ def test_roles_that_there_are_not_are_refused_beside_the_field(admin, bo, db, ro
     answer = admin.post_json(f"{page_of(db, 'Bo')}/role", {"role": role}, status=400)
     assert list(answer.json["error"]["fields"]) == ["role"]
     assert state_of(db, "Bo") == ("member", "active")
+
+
+# Second factors.
+
+
+def test_second_factor_that_was_lost_is_reset(admin, bo, db):
+    turn_on(bo)
+
+    answer = act(admin, db, "Bo", "reset-second-factor")
+
+    assert path_of(answer) == page_of(db, "Bo")
+    page = answer.follow()
+    assert "The password is the only factor now, and all sessions have ended." in page
+    assert greeting(bo) is None
+    assert path_of(sign_in(another(bo), email="bo@example.com")) == "/account"
+    for table in ("second_factors", "recovery_codes"):
+        assert count(db, table) == 0
+    assert events(db) == [("second_factor_disabled", "Bo", "Ada Lovelace")]
+
+
+def test_owner_of_a_second_factor_that_was_reset_has_a_letter_without_the_administrators_browser(
+    admin, bo, db
+):
+    turn_on(bo)
+    forget_the_past(db)
+
+    act(admin, db, "Bo", "reset-second-factor")
+
+    assert letters(db) == [("second_factor_disabled", "bo@example.com")]
+    params = db.execute(text("SELECT params FROM outbox")).scalar_one()
+    assert (params["by"], params["address"], params["user_agent"]) == ("administrator", "", "")
+
+
+def test_form_for_it_stands_only_where_there_is_a_second_factor(admin, bo, db):
+    address = f"{page_of(db, 'Bo')}/reset-second-factor"
+    assert address not in admin.get(page_of(db, "Bo"))
+
+    turn_on(bo)
+
+    assert address in admin.get(page_of(db, "Bo"))
+    act(admin, db, "Bo", "reset-second-factor")
+    assert address not in admin.get(page_of(db, "Bo"))
+
+
+def test_programs_reset_a_second_factor(admin, bo, db):
+    turn_on(bo)
+
+    answer = admin.post_json(f"{page_of(db, 'Bo')}/reset-second-factor", {}, status=200)
+
+    assert answer.json["user"]["name"] == "Bo"
+    assert answer.json["user"]["second_factor_at"] is None
+    assert greeting(bo) is None
+
+
+def test_where_there_is_no_second_factor_nothing_is_reset(admin, bo, db):
+    for name in ("Bo", "Ada Lovelace"):
+        address = f"{page_of(db, name)}/reset-second-factor"
+        answer = admin.post_json(address, {}, status=200)
+        assert answer.json["user"]["name"] == name
+
+    assert greeting(bo) == "Bo"
+    assert greeting(admin) == "Ada Lovelace"
+    assert events(db) == []
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["html", "json"])
+def test_own_second_factor_goes_with_ones_own_sessions(admin, db, as_json):
+    turn_on(admin)
+    address = f"{page_of(db, 'Ada Lovelace')}/reset-second-factor"
+
+    if as_json:
+        answer = admin.post_json(address, {}, status=200)
+        assert answer.json["user"]["second_factor_at"] is None
+    else:
+        answer = act(admin, db, "Ada Lovelace", "reset-second-factor")
+        assert path_of(answer) == "/"
+
+    assert is_cleared(session_cookie(answer))
+    assert greeting(admin) is None
+    assert path_of(sign_in(another(admin))) == "/account"
+    assert events(db) == [("second_factor_disabled", "Ada Lovelace", "Ada Lovelace")]
 
 
 # Oneself, and the last administrator.
@@ -569,16 +695,18 @@ def test_sign_in_under_way_does_not_slip_past_being_disabled(lab_app, db, view):
         lambda administration, user: administration.end_sessions(user.id),
         lambda administration, user: administration.delete(user.id),
         lambda administration, user: administration.set_password(user.id, "quite another one"),
+        lambda administration, user: administration.reset_second_factor(user.id),
     ],
-    ids=["disable", "set_role", "end_sessions", "delete", "set_password"],
+    ids=["disable", "set_role", "end_sessions", "delete", "set_password", "reset_second_factor"],
 )
 def test_commit_that_fails_leaves_the_account_and_its_sessions_as_they_were(
     lab_app, db, view, change
 ):
     bo = another(lab_app)
     sign_up(bo, email="bo@example.com", name="Bo")
-    before = db.execute(text("SELECT * FROM users")).one()
-    told = count(db, "security_events"), count(db, "outbox")
+    turn_on(bo)
+    kept = ("users", "second_factors", "recovery_codes", "security_events", "outbox")
+    before = {table: rows(db, table) for table in kept}
 
     def act(request):
         change(request.administration, request.administration.named("bo@example.com"))
@@ -588,9 +716,8 @@ def test_commit_that_fails_leaves_the_account_and_its_sessions_as_they_were(
     answer = lab_app.get(view(act), status=500)
 
     assert cookies_set(answer) == []
-    assert db.execute(text("SELECT * FROM users")).one() == before
+    assert {table: rows(db, table) for table in kept} == before
     assert greeting(bo) == "Bo"
-    assert (count(db, "security_events"), count(db, "outbox")) == told
 
 
 def test_pages_work_for_whoever_was_made_an_administrator_in_the_database(app, db):

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from authapp.repositories import ENGINE
 from authapp.sessions.cookie import Ticket, TicketSigner
 from tests.conftest import make_app
+from tests.functional.second_factor import turn_on
 from tests.functional.support import (
     EMAIL,
     JSON,
@@ -108,17 +109,41 @@ def test_page_for_somebody_with_data_in_the_session_costs_no_more(wired_app, cou
     assert wired == ["SELECT"]
 
 
-def test_page_changes_nothing_in_the_database(wired_app, db):
+@pytest.mark.parametrize(("path", "selects"), [("/", 1), ("/account", 1), ("/account/activity", 2)])
+@pytest.mark.parametrize("headers", [{}, JSON], ids=["html", "json"])
+def test_second_factor_makes_no_page_cost_more(wired_app, counted, path, selects, headers):
     sign_up(wired_app)
-    where = text("SELECT pg_current_wal_insert_lsn(), xmin, ctid FROM sessions")
-    before = db.execute(where).one()
+    before = counted(lambda: wired_app.get(path, headers=headers, status=200))
+    turn_on(wired_app)
+
+    statements, wired = counted(lambda: wired_app.get(path, headers=headers, status=200))
+
+    assert wired == before[1] == ["SELECT"] * selects
+    assert len(statements) == selects
+
+
+@pytest.mark.parametrize("has_second_factor", [False, True])
+def test_page_changes_nothing_in_the_database(wired_app, db, has_second_factor):
+    sign_up(wired_app)
+    if has_second_factor:
+        turn_on(wired_app)
+    before = versions(db)
 
     for _ in range(10):
-        wired_app.get("/account", status=200)
+        for path in ("/", "/account", "/account/activity", "/account/two-factor"):
+            wired_app.get(path, status=200)
 
-    # Other sessions of the server may write, so its log is only compared where it stood still.
-    after = db.execute(where).one()
-    assert (after.xmin, after.ctid) == (before.xmin, before.ctid)
+    assert versions(db) == before
+
+
+def versions(db):
+    """Where each row of the accounts is, and which transaction has written it."""
+    tables = [
+        *("users", "sessions", "tokens", "throttles", "security_events", "outbox"),
+        *("second_factors", "recovery_codes"),
+    ]
+    rows = (db.execute(text(f"SELECT xmin, ctid FROM {t} ORDER BY ctid")).all() for t in tables)  # noqa: S608
+    return dict(zip(tables, rows, strict=True))
 
 
 def test_signed_cookie_without_a_session_costs_one_statement(wired_app, counted):
@@ -151,6 +176,95 @@ def test_signing_up_is_one_transaction_after_the_attempt_was_counted(wired_app, 
         "INSERT INTO outbox",
         "SELECT",
         "INSERT INTO sessions",
+        "COMMIT",
+    ]
+
+
+GIVEN = {"email": EMAIL, "password": PASSWORD}
+# By the address that it comes from, and for the account that it is at.
+TWO_ATTEMPTS = ["INSERT INTO throttles", "INSERT INTO throttles"]
+
+
+def test_signing_in_is_one_transaction_after_the_attempt_was_counted_and_forgotten(wired_app, wire):
+    sign_up(wired_app)
+    browser = another(wired_app)
+
+    with wire.counted() as wired:
+        browser.post_json("/sign-in", GIVEN, status=200)
+
+    assert beginnings(wired) == [
+        "SELECT",
+        *TWO_ATTEMPTS,
+        "DELETE FROM throttles",
+        "UPDATE throttles",
+        "BEGIN",
+        "SELECT",  # The account is held as it is.
+        "SELECT",  # What time it is, so that what matters can ask for a recent sign-in.
+        "INSERT INTO security_events",
+        "INSERT INTO outbox",
+        "INSERT INTO sessions",
+        "COMMIT",
+    ]
+
+
+def test_signing_in_with_a_browser_that_is_known_counts_one_attempt_and_sends_no_letter(
+    wired_app, wire
+):
+    sign_up(wired_app)
+    wired_app.post_json("/sign-in", GIVEN, status=200)
+    wired_app.post_json("/sign-out", {}, status=204)
+
+    with wire.counted() as wired:
+        wired_app.post_json("/sign-in", GIVEN, status=200)
+
+    assert beginnings(wired) == [
+        "SELECT",
+        "INSERT INTO throttles",
+        "DELETE FROM throttles",
+        "BEGIN",
+        "SELECT",
+        "SELECT",
+        "INSERT INTO security_events",
+        "INSERT INTO sessions",
+        "COMMIT",
+    ]
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"], ids=["known", "unknown"])
+def test_failed_sign_in_holds_nothing_and_costs_the_same_whoever_it_is(wired_app, wire, email):
+    sign_up(wired_app)
+    browser = another(wired_app)
+
+    with wire.counted() as wired:
+        given = {"email": email, "password": "wrong password"}
+        browser.post_json("/sign-in", given, status=401)
+
+    assert beginnings(wired) == ["SELECT", *TWO_ATTEMPTS, "INSERT INTO security_events"]
+
+
+def test_sign_in_that_is_throttled_is_counted_and_no_more(wired_app, wire):
+    sign_up(wired_app)
+    browser = another(wired_app)
+    for _ in range(11):
+        browser.post_json("/sign-in", {**GIVEN, "password": "wrong password"}, status="*")
+
+    with wire.counted() as wired:
+        browser.post_json("/sign-in", GIVEN, status=429)
+
+    assert beginnings(wired) == ["SELECT", *TWO_ATTEMPTS]
+
+
+def test_signing_out_is_one_delete_and_one_for_the_event(wired_app, wire):
+    sign_up(wired_app)
+
+    with wire.counted() as wired:
+        wired_app.post_json("/sign-out", {}, status=204)
+
+    assert beginnings(wired) == [
+        "SELECT",
+        "BEGIN",
+        "INSERT INTO security_events",
+        "DELETE FROM sessions",
         "COMMIT",
     ]
 

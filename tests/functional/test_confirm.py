@@ -1,6 +1,7 @@
 """Giving the password once more: the page, and the view option `recent=True`."""
 
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 import webtest
@@ -148,6 +149,54 @@ def test_of_a_form_it_is_the_page_that_it_is_on(ada, db):
     assert path_of(answer) == f"{PAGE}?next=%2Fdanger"
     assert path_of(other) == f"{PAGE}?next=%2Faccount"
     assert db.execute(text("SELECT count(*) FROM lab_notes")).scalar_one() == 0
+
+
+FROM_HERE = "http://localhost:6543/account/activity?page=2"
+
+
+@pytest.mark.parametrize(
+    ("referrer", "target"),
+    [
+        (FROM_HERE, "/account/activity?page=2"),
+        ("http://localhost:6543/account/activity", "/account/activity"),
+        ("https://evil.example/account/activity", "/account"),
+        ("http://localhost:6543.evil.example/account/activity", "/account"),
+        ("http://localhost:6543//evil.example", "/account"),
+        ("http://localhost:6543/account/activit%C3%A9%FF", "/account"),
+        ("http://localhost:6543/nowhere", "/account"),
+        # Forms are sent there, and nothing else.
+        ("http://localhost:6543/danger/act", "/account"),
+        ("http://localhost:6543", "/account"),
+        ("nonsense", "/account"),
+        ("", "/account"),
+    ],
+)
+def test_of_a_form_with_no_page_of_its_own_it_is_the_page_that_the_browser_names(
+    ada, referrer, target
+):
+    token = csrf_token(ada.get("/account"))
+
+    answer = ada.post(
+        "/danger/act", {"csrf_token": token}, headers={"Referer": referrer}, status=303
+    )
+
+    assert path_of(answer) == f"{PAGE}?{urlencode({'next': target})}"
+
+
+def test_page_that_the_browser_names_may_be_that_of_the_site_s_public_address(
+    migrated_url, lab_tables, db
+):
+    """A proxy may speak of it in other words."""
+    site = "https://accounts.example.com"
+    wsgi_app = make_app(migrated_url, pyramid__includes=__name__, site__url=site)
+    browser = webtest.TestApp(wsgi_app, extra_environ={"HTTP_HOST": "accounts.example.com"})
+    fields = {"name": NAME, "email": EMAIL, "password": PASSWORD}
+    browser.post_json("/sign-up", fields, status=201)
+
+    answer = browser.post("/danger/act", {}, headers={"Referer": f"{site}/danger?a=b"}, status=400)
+    wsgi_app.registry[ENGINE].dispose()
+
+    assert answer.html.main.find("a", string="Back to the page")["href"] == "/danger?a=b"
 
 
 def test_program_is_told_what_to_do(ada, db):

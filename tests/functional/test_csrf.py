@@ -152,6 +152,22 @@ def test_form_is_sent_again_from_the_page_that_the_refusal_leads_to(app):
     assert fill_in(page, "/sign-up", **FORMS["/sign-up"]).status_int == 303
 
 
+def test_refusal_leads_to_the_page_that_the_browser_names(app):
+    """The form may be on another one than it is sent to."""
+    sign_up(app)
+    referrer = "http://localhost:6543/account/sessions"
+
+    answer = app.post("/sign-out", {}, headers={"Referer": referrer}, status=400)
+    elsewhere = app.post("/sign-out", {}, headers={"Referer": "http://evil.example/"}, status=400)
+
+    assert path_of_link(answer, "Back to the page") == "/account/sessions"
+    assert path_of_link(elsewhere, "Back to the page") == "/account"
+
+
+def path_of_link(page, words):
+    return page.html.main.find("a", string=words)["href"]
+
+
 def test_refusal_in_json_has_a_code(app):
     answer = app.post("/sign-up", FORMS["/sign-up"], headers=JSON, status=400)
 

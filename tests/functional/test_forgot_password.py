@@ -17,6 +17,7 @@ from tests.functional.support import (
     JSON,
     NAME,
     PASSWORD,
+    alert,
     another,
     call,
     cookies_set,
@@ -163,8 +164,14 @@ def test_too_many_requests_are_refused_alike_for_known_and_unknown(app, ada, db,
         answer = app.post_json(FORGOT, {"email": email.upper()}, status=429)
         assert answer.json["error"]["code"] == "too_many_attempts"
         assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
-    page = ask(another(app), email)
+    page = ask(another(app), f" {email} ")
     assert page.status_int == 429
+    assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
+    assert alert(page) == "Too many attempts. Try again in about 15 minutes."
+    assert page.html.title.get_text().startswith("Error: ")
+    # The form is there again, with what was typed.
+    assert form_to(page, FORGOT)["email"].value.strip() == email
+    assert errors_beside(page) == {}
     assert len(letters(db)) == 10
     assert events(db) == ["throttled"]
     whose = db.execute(text("SELECT user_id FROM security_events")).scalars().all()

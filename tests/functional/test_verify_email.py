@@ -238,8 +238,12 @@ def test_letters_are_throttled(app, ada, db):
         app.post_json(AGAIN, {}, status=204)
 
     answer = app.post_json(AGAIN, {}, status=429)
+    fields = {"csrf_token": csrf_token(app.get("/account"))}
+    referrer = {"Referer": "http://localhost:6543/account/activity"}
+    page = app.post(AGAIN, fields, headers=referrer, status=429)
 
     assert int(answer.headers["Retry-After"]) > 0
+    assert page.html.main.find("a", string="Back to the page")["href"] == "/account/activity"
     assert count(db, "outbox") == 1
     assert events(db) == ["throttled"]
 

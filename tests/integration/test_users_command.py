@@ -1,6 +1,7 @@
 """`authapp users`, on a real database."""
 
 import json
+import logging
 import os
 import pty
 import subprocess
@@ -14,6 +15,7 @@ from sqlalchemy import text
 
 from authapp.cli.main import main
 from authapp.security.passwords import BcryptHasher
+from tests.functional.support import failing_commits
 
 PASSWORD = "correct horse battery staple"
 EMAIL = "ada@example.com"
@@ -54,6 +56,15 @@ def add_session(db, email=EMAIL):
         "INSERT INTO sessions (token_hash, user_id, expires_at) "
         "SELECT sha256(gen_random_uuid()::text::bytea), id, now() + interval '1 day' "
         "FROM users WHERE email = :email"
+    )
+    db.execute(statement, {"email": email})
+
+
+def add_second_factor(db, email=EMAIL):
+    statement = text(
+        "WITH changed AS (UPDATE users SET second_factor_at = now() WHERE email = :email "
+        "RETURNING id) INSERT INTO second_factors (user_id, sealed_secret) "
+        "SELECT id, 'sealed' FROM changed"
     )
     db.execute(statement, {"email": email})
 
@@ -215,6 +226,34 @@ def test_account_is_disabled_and_enabled(run, create, db):
     assert events(db) == ["signed_up", "disabled", "enabled"]
 
 
+def test_second_factor_is_reset(run, create, db):
+    create()
+    add_second_factor(db)
+    add_session(db)
+
+    said = run("reset-second-factor", EMAIL).stdout
+
+    assert said == f"{EMAIL} has no second factor; all sessions have ended\n"
+    assert row(db).second_factor_at is None
+    assert db.execute(text("SELECT count(*) FROM second_factors")).scalar_one() == 0
+    assert sessions(db) == 0
+    assert events(db) == ["signed_up", "second_factor_disabled"]
+    assert letters(db)[1:] == ["second_factor_disabled"]
+
+
+def test_second_factor_that_there_is_not_is_no_event_and_ends_no_session(run, create, db):
+    user = create()
+    add_session(db)
+
+    answer = json.loads(run("reset-second-factor", user["id"], as_json=True).stdout)
+    said = run("reset-second-factor", EMAIL).stdout
+
+    assert answer["user"]["second_factor_at"] is None
+    assert said == f"{EMAIL} has no second factor\n"
+    assert sessions(db) == 1
+    assert events(db) == ["signed_up"]
+
+
 def test_role_is_set(run, create, db):
     create()
     add_session(db)
@@ -258,7 +297,10 @@ def test_last_administrator_stays_one(run, create, db, args):
 @pytest.mark.parametrize("user", [EMAIL, str(UUID(int=1)), "nobody", "", "\udcff"])
 @pytest.mark.parametrize(
     "args",
-    [["show"], ["set-password"], ["disable"], ["enable"], ["set-role", "admin"], ["delete"]],
+    [
+        *(["show"], ["set-password"], ["disable"], ["enable"], ["set-role", "admin"]),
+        *(["reset-second-factor"], ["delete"]),
+    ],
     ids=lambda args: args[0],
 )
 def test_nobody_can_be_named(run, args, user):
@@ -268,6 +310,28 @@ def test_nobody_can_be_named(run, args, user):
     result = run(command, user, *others, stdin=PASSWORD, status=1)
 
     assert result.stderr.startswith("Error: there is no user ")
+
+
+def test_neither_the_log_nor_the_table_tells_of_what_was_not_committed(
+    run, create, ini, db, caplog
+):
+    caplog.set_level(logging.INFO, "authapp.security.events")
+    create()
+    caplog.clear()
+    before = row(db)
+
+    with failing_commits(db, "users"):
+        result = CliRunner().invoke(main, ["-c", str(ini), "users", "disable", EMAIL])
+
+    assert "late" in str(result.exception)
+    assert caplog.messages == []
+    assert row(db) == before
+    assert events(db) == ["signed_up"]
+
+    run("disable", EMAIL)
+
+    [line] = caplog.messages
+    assert '"event": "disabled"' in line
 
 
 # As it is called in fact.

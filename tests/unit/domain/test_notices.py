@@ -86,10 +86,18 @@ class TestLetters:
     def test_the_owner_hears_of_what_was_changed(self, event, kind):
         assert letter_about(event) == Letter(kind, ADA.email, ADA.id, ABOUT_ADA)
 
-    def test_also_where_an_administrator_did_it(self):
-        event = events.PasswordChanged(user=ADA, by=replace(ADA, id=UUID(int=2)))
+    def test_also_where_an_administrator_did_it_whom_the_letter_does_not_name(self):
+        admin = replace(ADA, id=UUID(int=2), name="Root", email="root@example.com")
+        event = events.SecondFactorDisabled(user=ADA, by=admin)
 
-        assert letter_about(event) == letter_about(events.PasswordChanged(user=ADA))
+        params = ABOUT_ADA | {"by": "administrator"}
+        expected = Letter(LetterKind.SECOND_FACTOR_DISABLED, ADA.email, ADA.id, params)
+        assert letter_about(event) == expected
+
+    def test_what_administrators_do_to_themselves_is_their_own_doing(self):
+        event = events.SecondFactorDisabled(user=ADA, by=ADA)
+
+        assert letter_about(event) == letter_about(events.SecondFactorDisabled(user=ADA))
 
     def test_of_a_sign_in_from_a_browser_that_is_known_nobody_hears(self):
         assert letter_about(events.SignedIn(user=ADA, new_device=False)) is None

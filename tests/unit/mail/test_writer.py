@@ -168,6 +168,27 @@ class TestNotices:
         assert f'href="{SITE.url}/forgot-password"' in message.html
 
     @pytest.mark.parametrize("kind", NOTICES)
+    def test_say_that_an_administrator_did_it_and_nothing_of_where_from(self, world, kind):
+        by_admin = {"by": "administrator", "address": "", "user_agent": ""}
+        message = world.write(kind, **by_admin)
+
+        for part in (message.text, BeautifulSoup(message.html, "html.parser").get_text("\n")):
+            assert "23 November 2026, 14:05 UTC" in part
+            assert re.search(r"^\s*By: +an administrator$", part, re.MULTILINE)
+            assert "From:" not in part
+            assert "Browser:" not in part
+        for part in (world.write(kind).text, world.write(kind).html):
+            assert "administrator" not in part
+
+    def test_who_lost_a_second_factor_to_an_administrator_is_not_told_of_an_intruder(self, world):
+        message = world.write(LetterKind.SECOND_FACTOR_DISABLED, by="administrator")
+
+        for part in (message.text, message.html):
+            assert "If you did not ask for it" in part
+            assert "If it was not you" not in part
+            assert "/forgot-password" not in part
+
+    @pytest.mark.parametrize("kind", NOTICES)
     def test_make_no_token(self, world, kind):
         message = world.write(kind)
 

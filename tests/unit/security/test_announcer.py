@@ -1,6 +1,6 @@
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from authapp.domain.events import (
     AccountEvent,
     PasswordChanged,
     RoleChanged,
+    SecondFactorDisabled,
     SignedIn,
     SignedOut,
     SignInFailed,
@@ -25,10 +26,12 @@ from authapp.domain.sessions import Client
 from authapp.domain.users import Role, Status, User
 from authapp.security.announcer import (
     CircumstantialLetters,
+    CommandAnnouncer,
     EventAnnouncer,
     RequestAnnouncer,
     log_event,
 )
+from authapp.sessions.client import client_of
 from tests.fakes_accounts import InMemoryEventLog, InMemoryOutbox
 
 ADA = User(
@@ -132,6 +135,20 @@ class TestInARequest:
         [letter] = world.outbox.letters
         assert (letter.params["address"], letter.params["user_agent"]) == ("", "")
 
+    def test_what_an_administrator_did_says_when_and_by_whom_but_not_from_where(self, world):
+        """Address and browser are the administrator's."""
+        admin = replace(ADA, id=UUID(int=2), email="root@example.com")
+
+        world.announce(SecondFactorDisabled(user=ADA, by=admin))
+
+        [letter] = world.outbox.letters
+        said = {"name": ADA.name, "email": ADA.email, "by": "administrator"}
+        at = letter.params["at"]
+        assert datetime.fromisoformat(at).tzinfo is not None
+        assert letter.params == said | {"at": at, "address": "", "user_agent": ""}
+        [recorded] = world.events.events
+        assert Client(recorded.address, recorded.user_agent) == HOME
+
     def test_what_has_no_letter_sends_none(self, world):
         world.announce(HAPPENED)
 
@@ -192,7 +209,41 @@ class TestInARequest:
         assert len(world.lines) == 1
 
 
-class TestOnTheCommandLine:
+class TestInACommand:
+    @pytest.fixture
+    def announcer(self, world):
+        return CommandAnnouncer(EventAnnouncer(world.events, world.outbox))
+
+    def test_it_is_written_down_from_nowhere_and_has_its_letter(self, world, announcer):
+        announcer.announce(PasswordChanged(user=ADA))
+
+        [recorded] = world.events.events
+        assert (recorded.address, recorded.user_agent) == (None, None)
+        assert [letter.kind for letter in world.outbox.letters] == [LetterKind.PASSWORD_CHANGED]
+
+    def test_it_is_logged_once_after_the_commit(self, world, announcer):
+        announcer.announce(HAPPENED)
+        announcer.announce(PasswordChanged(user=ADA))
+        assert world.lines == []
+
+        for _ in range(2):
+            announcer.committed()
+
+        assert [said_in(line)["event"] for line in world.lines] == [
+            "signed_out",
+            "password_changed",
+        ]
+
+    def test_a_failure_is_logged_at_once_and_once(self, world, announcer):
+        announcer.announce(FAILED)
+        assert len(world.lines) == 1
+
+        announcer.committed()
+
+        assert len(world.lines) == 1
+
+
+class TestWhereEachStatementIsCommitted:
     def test_it_is_written_down_and_logged_from_nowhere(self, world):
         EventAnnouncer(world.events, world.outbox).announce(PasswordChanged(user=ADA))
 

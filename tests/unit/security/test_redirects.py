@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authapp.security.redirects import local_path
+from authapp.security.redirects import local_path, path_below
 
 DEFAULT = "/account"
 SITE = "https://accounts.example.com"
@@ -118,3 +118,26 @@ def test_no_redirect_leaves_this_site(target):
 @given(st.text("abc/?&=#.%20-_~:@", max_size=30))
 def test_what_is_kept_is_kept_to_the_character(target):
     assert local_path(target, DEFAULT) in {target, DEFAULT}
+
+
+ORIGINS = ["http://localhost:6543", SITE]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize("path", ["/", "/admin/users/1", "/admin/users?q=ada&role=admin", "/%2F"])
+def test_path_of_an_address_of_this_site_is_kept_with_its_query(origin, path):
+    assert path_below(origin + path, ORIGINS, DEFAULT) == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "/account", "account", SITE, f"{SITE}.evil.example/", f"{SITE}@evil.example/"),
+        *(f"{SITE}:444/", "http://accounts.example.com/", "https://evil.example/account"),
+        *(f"https://evil.example/{SITE}/", f" {SITE}/", f"view-source:{SITE}/"),
+        *(f"{SITE}//evil.example", f"{SITE}/\\evil.example", f"{SITE}/\t/evil.example"),
+        *(f"{SITE}/a\r\nX: y", f"{SITE}/é"),
+    ],
+)
+def test_of_any_other_address_there_is_no_path(url):
+    assert path_below(url, ORIGINS, DEFAULT) == DEFAULT

@@ -3,7 +3,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from authapp.domain.errors import AdminNoMore, InvalidInput, LastAdmin, NoSuchAccount
-from authapp.domain.events import RoleChanged, SessionsRevoked
+from authapp.domain.events import RoleChanged, SecondFactorDisabled, SessionsRevoked
 from authapp.domain.mail import Letter, LetterKind
 from authapp.domain.passwords import PasswordPolicy
 from authapp.domain.tokens import LIFETIMES, Purpose, Token
@@ -12,7 +12,12 @@ from authapp.security.passwords import BcryptHasher
 from authapp.services.administration import Administration
 from authapp.settings import load_session_settings
 from tests.fakes import InMemoryUserDirectory, InMemoryUserRepository
-from tests.fakes_accounts import InMemoryOutbox, InMemoryTokens, RecordingAnnouncer
+from tests.fakes_accounts import (
+    InMemoryOutbox,
+    InMemorySecondFactors,
+    InMemoryTokens,
+    RecordingAnnouncer,
+)
 from tests.fakes_sessions import InMemorySessionDirectory
 
 HASHER = BcryptHasher(4)
@@ -38,6 +43,11 @@ def directory(users):
 
 
 @pytest.fixture
+def factors(users):
+    return InMemorySecondFactors(users)
+
+
+@pytest.fixture
 def sessions():
     return InMemorySessionDirectory(SETTINGS)
 
@@ -58,10 +68,11 @@ def announcer():
 
 
 @pytest.fixture
-def administration(users, directory, sessions, tokens, outbox, announcer):
+def administration(users, directory, factors, sessions, tokens, outbox, announcer):
     return Administration(
         users=users,
         directory=directory,
+        factors=factors,
         sessions=sessions,
         tokens=tokens,
         outbox=outbox,
@@ -161,6 +172,48 @@ def test_ending_sessions_leaves_the_account_alone(
     assert announcer.events == [SessionsRevoked(user=bo, by=ada, count=1)]
 
 
+@pytest.fixture
+def guarded_bo(bo, factors):
+    """Bo, with a second factor and recovery codes."""
+    factors.begin(bo.id, b"sealed")
+    factors.replace_recovery_codes(bo.id, [b"one", b"two"])
+    return factors.activate(bo.id)
+
+
+def test_resetting_a_second_factor_forgets_all_of_it_and_ends_all_sessions(
+    administration, users, factors, ada, guarded_bo, sessions, announcer
+):
+    sessions.add(uuid4(), ada.id)
+
+    user = administration.reset_second_factor(guarded_bo.id, by=ada)
+
+    assert user == users.by_id(guarded_bo.id)
+    assert not user.has_second_factor
+    assert factors.find(user.id) is None
+    assert factors.count_recovery_codes(user.id) == 0
+    assert sessions.of_user(user.id) == []
+    assert len(sessions.of_user(ada.id)) == 1
+    assert announcer.events == [SecondFactorDisabled(user=user, by=ada)]
+
+
+def test_operator_resets_a_second_factor_in_nobodys_name(administration, guarded_bo, announcer):
+    user = administration.reset_second_factor(guarded_bo.id)
+
+    assert announcer.events == [SecondFactorDisabled(user=user)]
+
+
+def test_where_there_is_no_second_factor_nothing_is_reset(
+    administration, factors, ada, bo, sessions, announcer
+):
+    factors.begin(bo.id, b"being set up")
+
+    assert administration.reset_second_factor(bo.id, by=ada) == bo
+
+    assert factors.find(bo.id) is not None
+    assert len(sessions.of_user(bo.id)) == 1
+    assert announcer.events == []
+
+
 LEAVING = {
     "disable": lambda administration, user_id: administration.disable(user_id),
     "demote": lambda administration, user_id: administration.set_role(user_id, Role.MEMBER),
@@ -204,6 +257,9 @@ ACTS = LEAVING | {
         user_id, **by
     ),
     "set password": lambda administration, user_id: administration.set_password(user_id, NEW),
+    "reset second factor": lambda administration, user_id: administration.reset_second_factor(
+        user_id
+    ),
     "show": lambda administration, user_id: administration.show(user_id),
 }
 
@@ -224,8 +280,9 @@ def test_nothing_is_done_to_nobody(administration, ada, announcer, act):
         lambda administration, user_id, by: administration.set_role(user_id, Role.ADMIN, by),
         lambda administration, user_id, by: administration.end_sessions(user_id, by),
         lambda administration, user_id, by: administration.delete(user_id, by),
+        lambda administration, user_id, by: administration.reset_second_factor(user_id, by),
     ],
-    ids=["disable", "enable", "set_role", "end_sessions", "delete"],
+    ids=["disable", "enable", "set_role", "end_sessions", "delete", "reset_second_factor"],
 )
 def test_whoever_is_an_administrator_no_more_does_nothing(
     administration, users, directory, ada, bo, announcer, act

@@ -430,27 +430,6 @@ class TestDoingWithout:
 
         assert world.ada.has_second_factor
 
-    def test_a_reset_ends_all_sessions_and_names_who_did_it(self, world: World):
-        world.turn_on()
-        admin = world.users.add("Root", "root@example.com", "a hash")
-
-        assert world.service.reset(world.id, admin) is True
-
-        assert not world.ada.has_second_factor
-        assert world.sessions.calls == [(world.id, None)]
-        [event] = world.announcer.events
-        assert (event.kind, event.user, event.by) == ("second_factor_disabled", world.ada, admin)
-
-    def test_a_reset_of_none_does_nothing(self, world: World):
-        assert world.service.reset(world.id) is False
-
-        assert world.sessions.calls == []
-        assert world.announcer.events == []
-
-    def test_a_reset_of_nobody_is_an_error(self, world: World):
-        with pytest.raises(UserNotFound):
-            world.service.reset(uuid4())
-
 
 class TestRenewingRecoveryCodes:
     def test_makes_the_old_ones_void(self, world: World):
