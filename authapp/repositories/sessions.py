@@ -313,18 +313,19 @@ class SqlSessionDirectory:
         self._table = queries.table
         self._is_live = queries.is_live
         self._run = connections.inside
+        self._read = connections.beside
         self._run_apart = connections.outside
         self._info = select(*(self._table.c[field.name] for field in fields(SessionInfo)))
 
     def get(self, session_id: UUID) -> SessionInfo | None:
         statement = self._info.where(self._table.c.id == session_id, *self._is_live)
-        row = self._run(lambda c: c.execute(statement).one_or_none())
+        row = self._read(lambda c: c.execute(statement).one_or_none())
         return SessionInfo(*row) if row is not None else None
 
     def of_user(self, user_id: Any) -> Sequence[SessionInfo]:
         t = self._table.c
         statement = self._info.where(t.user_id == user_id, *self._is_live)
-        rows = self._run(lambda c: c.execute(statement.order_by(t.last_seen_at.desc())).all())
+        rows = self._read(lambda c: c.execute(statement.order_by(t.last_seen_at.desc())).all())
         return [SessionInfo(*row) for row in rows]
 
     def count(self) -> SessionCounts:
@@ -335,7 +336,7 @@ class SqlSessionDirectory:
             func.count().filter(is_live, t.user_id.is_not(None)),
             func.count().filter(~is_live),
         ).select_from(self._table)
-        return SessionCounts(*self._run(lambda c: c.execute(statement).one()))
+        return SessionCounts(*self._read(lambda c: c.execute(statement).one()))
 
     def revoke(self, session_id: UUID, *, of_user: Any = None) -> bool:
         t = self._table.c

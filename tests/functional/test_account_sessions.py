@@ -506,7 +506,7 @@ def test_page_costs_one_select_besides_that_of_the_session(wired_app, wire, head
 
     assert [statement.split()[0] for statement in statements] == ["SELECT", "SELECT"]
     sent = [message.split()[0].rstrip(";") for message in wired]
-    assert sent == ["SELECT", "BEGIN", "SELECT", "COMMIT"]
+    assert sent == ["SELECT", "SELECT"]
 
 
 def test_ending_one_costs_one_delete_and_the_event(wired_app, wire):
