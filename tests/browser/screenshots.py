@@ -49,9 +49,9 @@ def open_sharp(chromium: Browser, server: Server, db: Connection) -> Iterator[Ca
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page(open_sharp, name, size):
+def test_every_page(open_sharp, db, name, size):
     page = open_sharp(size)
-    PAGES[name](page)
+    PAGES[name](page, db)
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=ALL / f"{name}-{size[0]}-{scheme}.png", full_page=True)

@@ -60,8 +60,8 @@ def test_first_stop_skips_the_navigation(page):
 @pytest.mark.parametrize(
     "name", ["home", "sign-up-errors", "sign-in-empty", "account", "sessions-others"]
 )
-def test_every_stop_can_be_seen(page, name):
-    PAGES[name](page)
+def test_every_stop_can_be_seen(page, db, name):
+    PAGES[name](page, db)
     page.evaluate("document.activeElement.blur()")
     stops = 0
     page.keyboard.press("Tab")
