@@ -218,6 +218,7 @@ def confirm_too_often(page: Page) -> None:
 
 def activity(page: Page) -> None:
     have_account(page)
+    page.goto("/account/activity")
     for user_agent in USER_AGENTS:
         sign_in_elsewhere(page, user_agent)
     page.goto("/account/delete")
@@ -289,7 +290,7 @@ def two_factor_codes(page: Page) -> None:
 
 def two_factor_on(page: Page) -> None:
     two_factor_codes(page)
-    follow(page.get_by_text("I have kept them"))
+    follow(page.get_by_text("I have saved them"))
 
 
 def two_factor_few_codes(page: Page, db: Connection) -> None:
