@@ -35,7 +35,7 @@ def change_notify(request: IRequest) -> Response:
     notify = form.ticked("notify")
     request.activity.notify_sign_in(request.identity.id, notify)
     if not request.wants_json:
-        choice = "You get a mail" if notify else "You no longer get mail"
+        choice = "You get an email" if notify else "You no longer get emails"
         request.session.flash(f"{choice} about sign-ins with new browsers.", "success")
     return done(request, location=request.route_path("account_activity"), status=204)
 

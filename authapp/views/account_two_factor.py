@@ -120,7 +120,7 @@ def already_on(request: IRequest) -> Response:
         "second_factor_on",
         "To use another app, turn two-factor authentication off first, then on again.",
         title="Two-factor authentication is on already",
-        actions=[("Back to two-factor", request.route_path("account_two_factor"))],
+        actions=[("Back to two-factor authentication", request.route_path("account_two_factor"))],
     )
 
 
@@ -133,7 +133,7 @@ def cannot_turn_off(request: IRequest) -> Response:
         "Administrators need two-factor authentication here. To move to another phone, renew your "
         "recovery codes and ask whoever runs this site to reset it.",
         title="You cannot turn this off",
-        actions=[("Back to two-factor", request.route_path("account_two_factor"))],
+        actions=[("Back to two-factor authentication", request.route_path("account_two_factor"))],
     )
 
 

@@ -17,10 +17,10 @@ SENTENCES = {
     "identity_confirmed": "The password was given once more",
     "wrong_password": "The password was asked for once more, and a wrong one was given",
     "profile_changed": "The name was changed",
-    "notifications_changed": "Mail about sign-ins with new browsers was turned off",
+    "notifications_changed": "Email about sign-ins with new browsers was turned off",
     "password_changed": "The password was changed",
-    "password_reset": "The password was reset by a link in a mail",
-    "password_reset_requested": "A mail with a link to reset the password was asked for",
+    "password_reset": "The password was reset by a link in an email",
+    "password_reset_requested": "An email with a link to reset the password was asked for",
     "email_verified": "The email address was verified",
     "email_change_requested": "A change of the email address to {new_email} was asked for",
     "email_changed": "The email address was changed; it was {old_email}",
@@ -39,7 +39,7 @@ _SPECIAL: Mapping[tuple[str, str, Any], str] = {
     ("signed_in", "new_device", True): "Signed in with a browser that was new to the account",
     ("sign_in_failed", "second_factor", True): "A sign-in failed: the code was wrong",
     ("notifications_changed", "notify_sign_in", True): (
-        "Mail about sign-ins with new browsers was turned on"
+        "Email about sign-ins with new browsers was turned on"
     ),
     ("sessions_revoked", "count", 1): "A session was signed out",
     ("recovery_code_used", "left", 1): "A recovery code was used; one is left",

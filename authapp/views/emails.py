@@ -33,8 +33,8 @@ def change_email(request: IRequest) -> Response:
     keep_confirmation(request, request.confirmations.now())
     if not request.wants_json:
         request.session.flash(
-            f"A message is on its way to {form['email'].strip()}. Follow the link in it, and the "
-            "address is yours.",
+            f"An email is on its way to {form['email'].strip()}. Follow the link in it to "
+            "use that address from then on.",
             "success",
         )
     return done(request, location=request.route_path("account"), body={}, status=202)
@@ -46,7 +46,7 @@ def resend(request: IRequest) -> Response:
     is_sent = request.emails.request_verification(user)
     if not request.wants_json:
         request.session.flash(
-            f"A message is on its way to {user.email}."
+            f"An email is on its way to {user.email}."
             if is_sent
             else "Your email address has been verified already.",
             "success",

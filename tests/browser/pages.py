@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 import pyotp
 from playwright.sync_api import Page
+from sqlalchemy import Connection, text
 
+from authapp.domain.tokens import Purpose
 from tests.browser.support import (
+    EMAIL,
     PASSWORD,
+    field,
     fill_in,
     follow,
     have_account,
@@ -16,7 +20,11 @@ from tests.browser.support import (
     sign_out,
     sign_up,
 )
+from tests.functional.support import id_of, token_for
 
+# Whatever the rules allow must find its place: no spaces to break the lines at.
+LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff" * 2
+LONG_EMAIL = f"{'a' * 64}@{'b' * 63}.example.com"
 USER_AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Mobile Safari/604.1",
@@ -40,6 +48,12 @@ def sign_up_empty(page: Page) -> None:
 
 def sign_up_errors(page: Page) -> None:
     sign_up(page, email="ada at example.com", password="short")
+
+
+def sign_up_taken(page: Page) -> None:
+    have_account(page)
+    page.context.clear_cookies()
+    sign_up(page)
 
 
 def sign_in_empty(page: Page) -> None:
@@ -73,9 +87,7 @@ def account_errors(page: Page) -> None:
 
 
 def account_long(page: Page) -> None:
-    """Whatever the rules allow must find its place: no spaces to break the lines at."""
-    name = "Wolfeschlegelsteinhausenbergerdorff" * 2
-    have_account(page, name, email=f"{'a' * 64}@{'b' * 63}.example.com")
+    have_account(page, LONG_NAME, LONG_EMAIL)
     page.goto("/account")
 
 
@@ -96,6 +108,13 @@ def password_changed(page: Page) -> None:
     send(page, "Change password")
 
 
+def password_too_often(page: Page) -> None:
+    password_empty(page)
+    for _ in range(11):
+        fill_in(page, current_password="not the one", new_password="quite another password")
+        send(page, "Change password")
+
+
 def forgotten_empty(page: Page) -> None:
     page.goto("/forgot-password")
 
@@ -107,19 +126,59 @@ def forgotten_errors(page: Page) -> None:
 
 def forgotten_sent(page: Page) -> None:
     forgotten_empty(page)
-    fill_in(page, email=f"{'a' * 64}@{'b' * 63}.example.com")
+    fill_in(page, email=LONG_EMAIL)
     send(page, "Send the link")
 
 
 def forgotten_too_often(page: Page) -> None:
     for _ in range(11):
-        forgotten_empty(page)
-        fill_in(page, email="ada@example.com")
-        send(page, "Send the link")
+        forgotten_sent(page)
 
 
-def link_refused(page: Page) -> None:
+def reset_empty(page: Page, db: Connection) -> None:
+    open_link(page, db, "/reset-password/", Purpose.RESET_PASSWORD)
+
+
+def reset_errors(page: Page, db: Connection) -> None:
+    reset_empty(page, db)
+    fill_in(page, new_password="short")
+    send(page, "Set password")
+
+
+def reset_done(page: Page, db: Connection) -> None:
+    reset_empty(page, db)
+    fill_in(page, new_password="quite another password")
+    send(page, "Set password")
+
+
+def reset_refused(page: Page) -> None:
     page.goto("/reset-password/nonsense")
+
+
+def verify(page: Page, db: Connection) -> None:
+    open_link(page, db, "/verify-email/", Purpose.VERIFY_EMAIL)
+
+
+def verify_done(page: Page, db: Connection) -> None:
+    verify(page, db)
+    send(page, "Yes, it is mine")
+
+
+def verify_new(page: Page, db: Connection) -> None:
+    open_link(page, db, "/verify-email/", Purpose.CHANGE_EMAIL, LONG_EMAIL)
+
+
+def verify_refused(page: Page) -> None:
+    page.goto("/verify-email/nonsense")
+
+
+def open_link(
+    page: Page, db: Connection, address: str, purpose: Purpose, email: str = EMAIL
+) -> None:
+    """As somebody who has an account, and reads mail with a browser that is not signed in."""
+    have_account(page)
+    page.context.clear_cookies()
+    page.goto(address + token_for(db, id_of(db), purpose, email))
 
 
 def email_empty(page: Page) -> None:
@@ -131,13 +190,6 @@ def email_errors(page: Page) -> None:
     email_empty(page)
     fill_in(page, new_email="ada at example.com")
     send(page, "Send the link")
-
-
-def email_too_often(page: Page) -> None:
-    email_empty(page)
-    for _ in range(11):
-        fill_in(page, new_email="ada@new.example.com", current_password="not the one")
-        send(page, "Send the link")
 
 
 def email_asked(page: Page) -> None:
@@ -157,8 +209,16 @@ def confirm_errors(page: Page) -> None:
     send(page, "Confirm")
 
 
+def confirm_too_often(page: Page) -> None:
+    confirm_empty(page)
+    for _ in range(11):
+        fill_in(page, current_password="not the one")
+        send(page, "Confirm")
+
+
 def activity(page: Page) -> None:
     have_account(page)
+    page.goto("/account/activity")
     for user_agent in USER_AGENTS:
         sign_in_elsewhere(page, user_agent)
     page.goto("/account/delete")
@@ -171,6 +231,11 @@ def activity_changed(page: Page) -> None:
     activity(page)
     page.uncheck("#notify")
     send(page, "Save")
+
+
+def activity_end(page: Page) -> None:
+    have_account(page)
+    page.goto("/account/activity?before=1")
 
 
 def delete_empty(page: Page) -> None:
@@ -225,7 +290,13 @@ def two_factor_codes(page: Page) -> None:
 
 def two_factor_on(page: Page) -> None:
     two_factor_codes(page)
-    follow(page.get_by_text("I have kept them"))
+    follow(page.get_by_text("I have saved them"))
+
+
+def two_factor_few_codes(page: Page, db: Connection) -> None:
+    two_factor_on(page)
+    db.execute(text("DELETE FROM recovery_codes"))
+    page.reload()
 
 
 def two_factor_disable(page: Page) -> None:
@@ -255,6 +326,102 @@ def second_step_recovery(page: Page) -> None:
     follow(page.get_by_text("Use a recovery code"))
 
 
+def second_step_expired(page: Page, db: Connection) -> None:
+    second_step(page)
+    db.execute(text("UPDATE users SET password_hash = 'changed meanwhile'"))
+    page.reload()
+
+
+def admin_list(page: Page, db: Connection) -> None:
+    """As Ada, an administrator, in a place with some other people."""
+    for name, email in [(LONG_NAME, LONG_EMAIL), ("Grace Hopper", "grace@example.com")]:
+        have_account(page, name, email)
+        page.context.clear_cookies()
+    have_account(page)
+    db.execute(text("UPDATE users SET role = 'admin' WHERE email = :email"), {"email": EMAIL})
+    db.execute(text("UPDATE users SET status = 'disabled' WHERE name = 'Grace Hopper'"))
+    page.goto("/admin/users")
+
+
+def admin_list_filtered(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    field(page, "State").select_option("Disabled")
+    send(page, "Search")
+
+
+def admin_list_nobody(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    field(page, "Email begins with, or id").fill("nobody")
+    send(page, "Search")
+
+
+def admin_list_errors(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    page.goto("/admin/users?role=king")
+
+
+def admin_list_first(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    db.execute(
+        text(
+            "INSERT INTO users (id, name, email, password_hash) SELECT gen_random_uuid(), "
+            "'Visitor ' || n, 'visitor-' || n || '@example.com', '' FROM generate_series(1, 60) n"
+        )
+    )
+    page.reload()
+
+
+def admin_list_last(page: Page, db: Connection) -> None:
+    admin_list_first(page, db)
+    follow(page.get_by_role("link", name="Next page"))
+
+
+def admin_user(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    sign_in_elsewhere(page, USER_AGENTS[0], LONG_EMAIL)
+    sign_in_elsewhere(page, USER_AGENTS[2], LONG_EMAIL)
+    follow(page.get_by_role("link", name=LONG_EMAIL))
+
+
+def admin_user_disabled(page: Page, db: Connection) -> None:
+    admin_user(page, db)
+    send(page, "Disable this account")
+
+
+def admin_user_two_factor(page: Page, db: Connection) -> None:
+    admin_user(page, db)
+    db.execute(text("UPDATE users SET second_factor_at = now() WHERE email <> :e"), {"e": EMAIL})
+    page.reload()
+
+
+def admin_user_own(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    follow(page.get_by_role("link", name=EMAIL))
+
+
+def admin_user_errors(page: Page, db: Connection) -> None:
+    admin_user_own(page, db)
+    page.locator("#role").select_option("Member")
+    send(page, "Change role")
+
+
+def admin_last(page: Page, db: Connection) -> None:
+    admin_user_errors(page, db)
+    page.locator("#role").select_option("Member")
+    page.locator("#confirm").check()
+    send(page, "Change role")
+
+
+def admin_nobody(page: Page, db: Connection) -> None:
+    admin_list(page, db)
+    page.goto("/admin/users/nobody")
+
+
+def admin_forbidden(page: Page) -> None:
+    have_account(page)
+    page.goto("/admin/users")
+
+
 def error_400(page: Page) -> None:
     page.goto("/sign-up")
     page.context.clear_cookies()
@@ -269,53 +436,88 @@ def error_405(page: Page) -> None:
     page.goto("/sign-out")
 
 
-PAGES: dict[str, Callable[[Page], None]] = {
-    way.__name__.replace("_", "-"): way
-    for way in (
-        home,
-        home_signed_in,
-        sign_up_empty,
-        sign_up_errors,
-        sign_in_empty,
-        sign_in_refused,
-        sign_in_too_often,
-        account,
-        account_saved,
-        account_errors,
-        account_long,
-        password_empty,
-        password_errors,
-        password_changed,
-        forgotten_empty,
-        forgotten_errors,
-        forgotten_sent,
-        forgotten_too_often,
-        link_refused,
-        email_empty,
-        email_errors,
-        email_too_often,
-        email_asked,
-        delete_empty,
-        delete_errors,
-        sessions_alone,
-        sessions_others,
-        sessions_ended,
-        two_factor_off,
-        two_factor_set_up,
-        two_factor_errors,
-        two_factor_codes,
-        two_factor_on,
-        two_factor_disable,
-        two_factor_renew,
-        second_step,
-        second_step_errors,
-        second_step_recovery,
-        confirm_empty,
-        confirm_errors,
-        activity,
-        activity_changed,
-        error_400,
-        error_404,
-        error_405,
-    )
-}
+_WAYS = (
+    home,
+    home_signed_in,
+    sign_up_empty,
+    sign_up_errors,
+    sign_up_taken,
+    sign_in_empty,
+    sign_in_refused,
+    sign_in_too_often,
+    account,
+    account_saved,
+    account_errors,
+    account_long,
+    password_empty,
+    password_errors,
+    password_changed,
+    password_too_often,
+    forgotten_empty,
+    forgotten_errors,
+    forgotten_sent,
+    forgotten_too_often,
+    reset_refused,
+    verify_refused,
+    email_empty,
+    email_errors,
+    email_asked,
+    confirm_empty,
+    confirm_errors,
+    confirm_too_often,
+    activity,
+    activity_changed,
+    activity_end,
+    delete_empty,
+    delete_errors,
+    sessions_alone,
+    sessions_others,
+    sessions_ended,
+    two_factor_off,
+    two_factor_set_up,
+    two_factor_errors,
+    two_factor_codes,
+    two_factor_on,
+    two_factor_disable,
+    two_factor_renew,
+    second_step,
+    second_step_errors,
+    second_step_recovery,
+    admin_forbidden,
+    error_400,
+    error_404,
+    error_405,
+)
+# They need more than a person can do in a browser: a link from a mail, a role.
+_WAYS_WITH_DATABASE = (
+    reset_empty,
+    reset_errors,
+    reset_done,
+    verify,
+    verify_done,
+    verify_new,
+    two_factor_few_codes,
+    second_step_expired,
+    admin_list,
+    admin_list_filtered,
+    admin_list_nobody,
+    admin_list_errors,
+    admin_list_first,
+    admin_list_last,
+    admin_user,
+    admin_user_disabled,
+    admin_user_two_factor,
+    admin_user_own,
+    admin_user_errors,
+    admin_last,
+    admin_nobody,
+)
+
+
+def by_browser_alone(way: Callable[[Page], None]) -> Callable[[Page, Connection], None]:
+    return lambda page, db: way(page)
+
+
+PAGES: dict[str, Callable[[Page, Connection], None]] = {
+    way.__name__.replace("_", "-"): by_browser_alone(way) for way in _WAYS
+} | {way.__name__.replace("_", "-"): way for way in _WAYS_WITH_DATABASE}

@@ -20,6 +20,9 @@ PASSWORD = "correct horse battery staple"
 # WCAG 2.2 up to level AA, and what axe-core recommends beyond that.
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+# Whoever has to press Tab more often than this would give up.
+MOST_STOPS = 20
+
 OpenPage = Callable[..., Page]
 
 
@@ -187,6 +190,21 @@ def follow(link: Locator) -> None:
     """Clicks a link to another page."""
     with link.page.expect_navigation():
         link.click()
+
+
+def tab_to(target: Locator) -> None:
+    """Presses Tab until `target` has the focus."""
+    for _ in range(MOST_STOPS):
+        target.page.keyboard.press("Tab")
+        if target.evaluate("(element) => element === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not reached by Tab")
+
+
+def press_key(page: Page, key: str) -> None:
+    """Presses a key that leads to another page, or to the same one again."""
+    with page.expect_navigation():
+        page.keyboard.press(key)
 
 
 def path_of(page: Page) -> str:

@@ -12,8 +12,8 @@ HEIGHT = 740
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_fits_the_window_and_is_accessible(page, name):
-    PAGES[name](page)
+def test_page_fits_the_window_and_is_accessible(page, db, name):
+    PAGES[name](page, db)
     # A laptop, a phone, and the narrowest screen that is still in use.
     for width, scheme in [(1280, "light"), (360, "dark"), (320, "light")]:
         page.set_viewport_size({"width": width, "height": HEIGHT})

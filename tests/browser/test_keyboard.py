@@ -1,12 +1,11 @@
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from tests.browser.pages import PAGES
-from tests.browser.support import EMAIL, NAME, PASSWORD, field
+from tests.browser.support import EMAIL, MOST_STOPS, NAME, PASSWORD, field, tab_to
 
 pytestmark = pytest.mark.browser
 
-MOST_STOPS = 20
 # Whether what has the focus is in the window, with a ring around it.
 IS_SEEN = """() => {
     const focused = document.activeElement;
@@ -58,10 +57,20 @@ def test_first_stop_skips_the_navigation(page):
 
 
 @pytest.mark.parametrize(
-    "name", ["home", "sign-up-errors", "sign-in-empty", "account", "sessions-others"]
+    "name",
+    [
+        "home",
+        "sign-up-errors",
+        "sign-in-empty",
+        "account",
+        "sessions-others",
+        "activity",
+        "admin-list",
+        "admin-user-errors",
+    ],
 )
-def test_every_stop_can_be_seen(page, name):
-    PAGES[name](page)
+def test_every_stop_can_be_seen(page, db, name):
+    PAGES[name](page, db)
     page.evaluate("document.activeElement.blur()")
     stops = 0
     page.keyboard.press("Tab")
@@ -71,12 +80,3 @@ def test_every_stop_can_be_seen(page, name):
         assert stops <= MOST_STOPS
         page.keyboard.press("Tab")
     assert stops > 3
-
-
-def tab_to(target: Locator) -> None:
-    """Presses Tab until `target` has the focus."""
-    for _ in range(MOST_STOPS):
-        target.page.keyboard.press("Tab")
-        if target.evaluate("(element) => element === document.activeElement"):
-            return
-    pytest.fail(f"{target} is not reached by Tab")

@@ -269,17 +269,17 @@ def test_mail_about_sign_ins_is_switched_off_and_on(ada, db):
     assert path_of(answer) == PAGE
     page = answer.follow()
     words = page.html.find(attrs={"role": "status"}).get_text()
-    assert words == "You no longer get mail about sign-ins with new browsers."
+    assert words == "You no longer get emails about sign-ins with new browsers."
     assert not form_to(page, NOTIFY)["notify"].checked
     assert notify(db) is False
 
     page = fill_in(page, NOTIFY, notify=True).follow()
     words = page.html.find(attrs={"role": "status"}).get_text()
-    assert words == "You get a mail about sign-ins with new browsers."
+    assert words == "You get an email about sign-ins with new browsers."
     assert notify(db) is True
     assert [entry[0] for entry in parts(page)][:2] == [
-        "Mail about sign-ins with new browsers was turned on",
-        "Mail about sign-ins with new browsers was turned off",
+        "Email about sign-ins with new browsers was turned on",
+        "Email about sign-ins with new browsers was turned off",
     ]
 
 

@@ -75,7 +75,7 @@ def test_new_address_gets_a_link_and_the_old_one_a_notice(app, ada, db):
 
     assert answer.status_int == 303
     assert path_of(answer) == "/account"
-    assert f"A message is on its way to {NEW}." in answer.follow()
+    assert f"An email is on its way to {NEW}." in answer.follow()
     assert letters(db) == [("change_email", NEW), ("email_change_requested", EMAIL)]
     for params in db.execute(text("SELECT params FROM outbox")).scalars():
         assert (params["name"], params["email"], params["new_email"]) == (NAME, EMAIL, NEW)
@@ -260,7 +260,7 @@ def test_looking_at_the_page_changes_nothing(app, token, db, method):
 
     if method == "GET":
         assert page.html.main.strong.get_text() == NEW
-        assert f"the account of {NAME}, which has {EMAIL} now" in " ".join(page.text.split())
+        assert f"the place of {EMAIL} in the account of {NAME}" in " ".join(page.text.split())
     assert state(db) == before
 
 

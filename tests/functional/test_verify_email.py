@@ -208,7 +208,7 @@ def test_account_page_says_that_the_address_is_not_verified_and_offers_a_letter(
     answer = fill_in(page, AGAIN)
 
     assert path_of(answer) == "/account"
-    assert f"A message is on its way to {EMAIL}." in answer.follow()
+    assert f"An email is on its way to {EMAIL}." in answer.follow()
     assert letters(db) == [("verify_email", EMAIL)]
     params = db.execute(text("SELECT params FROM outbox")).scalar_one()
     assert (params["name"], params["email"]) == (NAME, EMAIL)
