@@ -64,7 +64,7 @@ class InMemoryUserRepository:
     def credentials_of(self, user_id: UUID) -> Credentials | None:
         return self._accounts.get(user_id)
 
-    def confirm(self, credentials: Credentials) -> bool:
+    def hold_unchanged(self, credentials: Credentials) -> bool:
         found = self._accounts.get(credentials.user.id)
         return (
             found is not None

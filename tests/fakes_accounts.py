@@ -152,7 +152,7 @@ class InMemoryThrottle:
             if count > limit.rate.count:
                 is_first = count == limit.rate.count + 1
                 retry_after = max(resets_at - self.now, timedelta(seconds=1))
-                raise TooManyAttempts(retry_after, is_first=is_first)
+                raise TooManyAttempts(limit, retry_after, is_first=is_first)
 
     def give_back(self, limits: Sequence[Limit]) -> None:
         for limit in limits:

@@ -47,6 +47,9 @@ class InMemorySessionDirectory:
         found = [row for row in self.rows.values() if row.user_id == user_id and self._is_live(row)]
         return sorted(found, key=lambda row: row.last_seen_at, reverse=True)
 
+    def hold(self, session_id: UUID) -> bool:
+        return self.get(session_id) is not None
+
     def count(self) -> SessionCounts:
         live = [row for row in self.rows.values() if row.expires_at > self.now]
         signed_in = [row for row in live if row.user_id is not None]

@@ -37,6 +37,10 @@ class ConfirmationRequired(DomainError):
     """What was asked for takes the password once more: it was given too long ago."""
 
 
+class OwnAccount(DomainError):
+    """An administrator would do to their own account what they may do to those of others only."""
+
+
 class EmailTaken(DomainError):
     """Another account has this e-mail address already."""
 

@@ -19,6 +19,10 @@ class OwnerGone(Exception):
     """The user whom a session was to be written for has been deleted in the meantime."""
 
 
+class SessionEnded(Exception):
+    """The session that asks was ended while its request was under way."""
+
+
 class SessionNotFound(Exception):
     """The user has no such session: it has ended, or is somebody else's, or there never was one."""
 
@@ -157,6 +161,10 @@ class SessionDirectory(Protocol):
 
     def of_user(self, user_id: Any) -> Sequence[SessionInfo]:
         """The user's live sessions, the one used last first."""
+        ...
+
+    def hold(self, session_id: UUID) -> bool:
+        """Whether the session lives; if so, nobody can end it before the transaction ends."""
         ...
 
     def count(self) -> SessionCounts: ...

@@ -31,11 +31,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`subject` names who, `action` what; only a digest of the two is kept."""
+    """`subject` names who, `action` what; only a digest of the two is kept. `of_account` says that
+    whoever reaches the limit has tried to get at one account."""
 
     action: str
     subject: str
     rate: Rate
+    of_account: bool = False
 
     @property
     def key(self) -> bytes:
@@ -43,11 +45,13 @@ class Limit:
 
 
 class TooManyAttempts(DomainError):
-    """Nothing was tried. `retry_after` is the time until there may be another attempt; `is_first`
-    says that this is the first one that was refused, so that each flood is news only once."""
+    """Nothing was tried, as `limit` is reached. `retry_after` is the time until there may be
+    another attempt; `is_first` says that this is the first one that was refused, so that each flood
+    is news only once."""
 
-    def __init__(self, retry_after: timedelta, *, is_first: bool = False) -> None:
+    def __init__(self, limit: Limit, retry_after: timedelta, *, is_first: bool = False) -> None:
         super().__init__(f"too many attempts; the next one in {retry_after}")
+        self.limit = limit
         self.retry_after = retry_after
         self.is_first = is_first
 
@@ -95,7 +99,7 @@ class Limits:
 
     def at_account(self, action: str, account: str | UUID) -> Limit:
         """`account` is an id, or a folded address of mail, known or not."""
-        return Limit(f"{action} account", str(account), self.account)
+        return Limit(f"{action} account", str(account), self.account, of_account=True)
 
     def from_address(self, action: str, address: str | None) -> Limit:
         return Limit(f"{action} address", network_of(address), self.address)

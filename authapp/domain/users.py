@@ -92,7 +92,7 @@ class UserRepository(Protocol):
 
     def credentials_of(self, user_id: UUID) -> Credentials | None: ...
 
-    def confirm(self, credentials: Credentials) -> bool:
+    def hold_unchanged(self, credentials: Credentials) -> bool:
         """Whether the account is active and still has this hash and this second factor; if so, it
         is held as it is until the transaction ends."""
         ...

@@ -328,6 +328,13 @@ class SqlSessionDirectory:
         rows = self._read(lambda c: c.execute(statement.order_by(t.last_seen_at.desc())).all())
         return [SessionInfo(*row) for row in rows]
 
+    def hold(self, session_id: UUID) -> bool:
+        t = self._table.c
+        statement = select(t.id).where(t.id == session_id, *self._is_live)
+        # Weak enough for the session's own changes, which come with the commit of the same request.
+        statement = statement.with_for_update(read=True, key_share=True)
+        return self._run(lambda c: c.execute(statement).one_or_none()) is not None
+
     def count(self) -> SessionCounts:
         t = self._table.c
         is_live = t.expires_at > func.now()

@@ -25,7 +25,7 @@ class SqlThrottle:
                 count, rest = connection.execute(_count_one(limit)).one()
                 if count > limit.rate.count:
                     is_first = count == limit.rate.count + 1
-                    raise TooManyAttempts(max(rest, timedelta(seconds=1)), is_first=is_first)
+                    raise TooManyAttempts(limit, max(rest, timedelta(seconds=1)), is_first=is_first)
 
         self._run(work)
 

@@ -85,7 +85,7 @@ class SqlUserRepository:
     def credentials_of(self, user_id: UUID) -> Credentials | None:
         return self._credentials_where(UserRow.id == user_id)
 
-    def confirm(self, credentials: Credentials) -> bool:
+    def hold_unchanged(self, credentials: Credentials) -> bool:
         # Two may sign in at once, but whoever changes the password waits for both, or they for it.
         row = self._write(
             select(UserRow.id)

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from authapp.domain.errors import AdminNoMore, EmailTaken, InvalidInput, NoSuchAccount, Problem
+from authapp.domain.errors import (
+    AdminNoMore,
+    EmailTaken,
+    InvalidInput,
+    NoSuchAccount,
+    OwnAccount,
+    Problem,
+)
 from authapp.domain.events import (
     Announcer,
     EventLog,
@@ -12,18 +19,15 @@ from authapp.domain.events import (
     RecordedEvent,
     RoleChanged,
     SecondFactorDisabled,
-    SessionsRevoked,
     UserDeleted,
     UserDisabled,
     UserEnabled,
     UserSignedUp,
 )
-from authapp.domain.mail import LetterKind, Outbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
 from authapp.domain.second_factor import SecondFactorRepository
 from authapp.domain.sessions import SessionDirectory, SessionInfo
 from authapp.domain.text import is_storable
-from authapp.domain.tokens import TokenRepository
 from authapp.domain.users import (
     EMAIL_MAX_LENGTH,
     Role,
@@ -37,6 +41,7 @@ from authapp.domain.users import (
     name_problems,
 )
 from authapp.services.passwords import refuse
+from authapp.services.revocations import Revocations
 
 PAGE_SIZE = 50
 EVENTS_SHOWN = 20
@@ -74,8 +79,7 @@ class Administration:
         directory: UserDirectory,
         factors: SecondFactorRepository,
         sessions: SessionDirectory,
-        tokens: TokenRepository,
-        outbox: Outbox,
+        revocations: Revocations,
         events: EventLog,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
@@ -85,8 +89,7 @@ class Administration:
         self._directory = directory
         self._factors = factors
         self._sessions = sessions
-        self._tokens = tokens
-        self._outbox = outbox
+        self._revocations = revocations
         self._events = events
         self._hasher = hasher
         self._policy = policy
@@ -167,8 +170,8 @@ class Administration:
         if credentials is None:
             raise NoSuchAccount
         self._users.replace_password_hash(user_id, credentials.password_hash, new_hash)
-        self._cut_off(user)
         self._announcer.announce(PasswordChanged(user=user))
+        self._revocations.of_everything(user)
         return user
 
     def disable(self, user_id: UUID, by: User | None = None) -> User:
@@ -178,8 +181,8 @@ class Administration:
         if not user.is_active:
             return user
         user = self._directory.set_status(user_id, Status.DISABLED)
-        self._cut_off(user)
         self._announcer.announce(UserDisabled(user=user, by=by))
+        self._revocations.of_everything(user, by=by)
         return user
 
     def enable(self, user_id: UUID, by: User | None = None) -> User:
@@ -203,24 +206,24 @@ class Administration:
         """Makes the password the only factor for somebody who has lost the other one, and ends all
         sessions: what was lost may have been the machine. Nothing happens where there was none.
 
-        Raises `NoSuchAccount` and `AdminNoMore`.
+        Raises `NoSuchAccount`, `AdminNoMore`, and `OwnAccount`: for that there is a way which asks
+        for more than a session.
         """
+        if by is not None and by.id == user_id:
+            raise OwnAccount
         user = self._held(user_id, by)
         if not user.has_second_factor:
             return user
         user = self._factors.remove(user_id)
-        self._sessions.revoke_of_user(user_id)
         self._announcer.announce(SecondFactorDisabled(user=user, by=by))
+        self._revocations.of_everything(user, by=by)
         return user
 
     def end_sessions(self, user_id: UUID, by: User | None = None) -> int:
         """Ends all sessions and says how many those were; raises `NoSuchAccount` and
         `AdminNoMore`."""
         user = self._held(user_id, by)
-        count = self._sessions.revoke_of_user(user_id)
-        if count:
-            self._announcer.announce(SessionsRevoked(user=user, by=by, count=count))
-        return count
+        return self._revocations.of_sessions(user, by=by)
 
     def delete(self, user_id: UUID, by: User | None = None) -> User:
         """Deletes the account and all that belongs to it; gives what there was.
@@ -249,18 +252,11 @@ class Administration:
 
     def _with_role(self, user: User, role: Role, by: User | None) -> User:
         changed = self._directory.set_role(user.id, role)
-        self._cut_off(changed)
         self._announcer.announce(
             RoleChanged(user=changed, by=by, old_role=user.role, new_role=role)
         )
+        self._revocations.of_everything(changed, by=by)
         return changed
-
-    def _cut_off(self, user: User) -> None:
-        """Ends what has been let in, and voids what would let somebody in."""
-        self._sessions.revoke_of_user(user.id)
-        self._tokens.revoke(user.id)
-        # Their tokens are made only when they are sent.
-        self._outbox.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.RESET_PASSWORD)
 
 
 def _as_id(text: str) -> UUID | None:

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from authapp.domain.events import Announcer, Throttled
-from authapp.domain.throttle import Limit, Throttle, TooManyAttempts
+from authapp.domain.throttle import Limit, Limits, Throttle, TooManyAttempts
 from authapp.domain.users import User
 
 
 class Attempts:
     """Counts what is attempted in one request."""
 
-    def __init__(self, throttle: Throttle, announcer: Announcer) -> None:
+    def __init__(self, throttle: Throttle, limits: Limits, announcer: Announcer) -> None:
         self._throttle = throttle
+        self.limits = limits
         self._announcer = announcer
 
     def take(self, limits: Sequence[Limit], action: str, user: User | None = None) -> None:
@@ -23,7 +24,9 @@ class Attempts:
             self._throttle.take(limits)
         except TooManyAttempts as refused:
             if refused.is_first:
-                self._announcer.announce(Throttled(user=user, action=action))
+                # A flood from one address is no news of the account that it has come to by now.
+                whose = user if refused.limit.of_account else None
+                self._announcer.announce(Throttled(user=whose, action=action))
             raise
 
     def are_left(self, limits: Sequence[Limit]) -> bool:

@@ -6,13 +6,12 @@ from uuid import UUID
 from authapp.domain.errors import InvalidInput, Problem, UserNotFound
 from authapp.domain.events import Announcer, EmailChanged, EmailChangeRequested, EmailVerified
 from authapp.domain.mail import Letter, Letterbox, LetterKind
-from authapp.domain.sessions import SessionDirectory
-from authapp.domain.throttle import Limits, Throttle
 from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
 from authapp.domain.users import User, UserRepository, email_problems, fold_email
 from authapp.services.attempts import Attempts
 from authapp.services.links import Link, Links
-from authapp.services.passwords import Passwords, wrong_current_password
+from authapp.services.passwords import Passwords
+from authapp.services.revocations import Revocations
 
 
 class Emails:
@@ -22,41 +21,45 @@ class Emails:
         self,
         *,
         users: UserRepository,
-        sessions: SessionDirectory,
         tokens: TokenRepository,
         letters: Letterbox,
         passwords: Passwords,
-        throttle: Throttle,
-        limits: Limits,
+        attempts: Attempts,
+        revocations: Revocations,
         announcer: Announcer,
     ) -> None:
         self._users = users
-        self._sessions = sessions
         self._tokens = tokens
         self._links = Links(tokens, users)
         self._letters = letters
         self._passwords = passwords
-        self._attempts = Attempts(throttle, announcer)
-        self._limits = limits
+        self._attempts = attempts
+        self._limits = attempts.limits
+        self._revocations = revocations
         self._announcer = announcer
 
-    def request_change(self, user_id: UUID, new_email: str, current_password: str) -> None:
+    def request_change(
+        self,
+        user_id: UUID,
+        new_email: str,
+        current_password: str,
+        *,
+        session_id: UUID | None = None,
+    ) -> None:
         """Has a link sent to `new_email` that completes the change, and a notice to the old one.
 
         The link of an earlier request is void. Raises `InvalidInput` for the fields `email` and
-        `current_password`, `TooManyAttempts`, and `UserNotFound`.
+        `current_password`, `TooManyAttempts`, `UserNotFound`, and `SessionEnded`.
         """
         new_email = new_email.strip()
         user = self._passwords.credentials_of(user_id).user
         problems = _new_email_problems(new_email, user)
         found = self._passwords.check_current(user_id, current_password, email=problems)
-        self._take_letter(user)
+        self._take_letter(user, new_email)
         if self._users.by_email(new_email) is not None:
             raise InvalidInput({"email": [Problem("email_taken")]})
-        # A change of the password makes such links void; one that was asked for with the old
-        # password must not slip in behind it.
-        if not self._users.confirm(found):
-            raise wrong_current_password()
+        self._passwords.hold_unchanged(found)
+        self._revocations.check_alive(session_id)
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL)
         self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
         params = {"name": user.name, "email": user.email, "new_email": new_email}
@@ -70,7 +73,7 @@ class Emails:
         """
         if user.email_verified_at is not None:
             return False
-        self._take_letter(user)
+        self._take_letter(user, user.email)
         self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
         params = {"name": user.name, "email": user.email}
         self._letters.put(Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params))
@@ -105,14 +108,18 @@ class Emails:
     def _change(self, link: Link, keep: UUID | None) -> User:
         user = self._users.change_email(link.user.id, link.token.email)
         self._links.use(link, user)
-        self._sessions.revoke_of_user(user.id, keep=keep)
-        self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
-        self._tokens.revoke(user.id)
         self._announcer.announce(EmailChanged(user=user, old_email=link.user.email))
+        self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
+        self._revocations.of_everything(user, keep=keep)
         return user
 
-    def _take_letter(self, user: User) -> None:
-        self._attempts.take([self._limits.at_account("mail", user.id)], "mail", user)
+    def _take_letter(self, user: User, recipient: str) -> None:
+        """Neither may one account have letters sent without end, nor may one mailbox get them."""
+        limits = [
+            self._limits.at_account("mail", user.id),
+            self._limits.at_account("mail to", fold_email(recipient)),
+        ]
+        self._attempts.take(limits, "mail", user)
 
 
 def _new_email_problems(email: str, user: User) -> Sequence[Problem]:

@@ -11,7 +11,7 @@ from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, Use
 from authapp.domain.events import Announcer, SignInFailed, WrongPassword
 from authapp.domain.passwords import PasswordHasher, presented_problems
 from authapp.domain.text import is_storable
-from authapp.domain.throttle import Limit, Limits, Throttle, Visitor
+from authapp.domain.throttle import Limit, Visitor
 from authapp.domain.users import EMAIL_MAX_LENGTH, Credentials, User, UserRepository, fold_email
 from authapp.services.attempts import Attempts
 
@@ -23,14 +23,13 @@ class Passwords:
         self,
         users: UserRepository,
         hasher: PasswordHasher,
-        throttle: Throttle,
-        limits: Limits,
+        attempts: Attempts,
         announcer: Announcer,
     ) -> None:
         self._users = users
         self._hasher = hasher
-        self._attempts = Attempts(throttle, announcer)
-        self._limits = limits
+        self._attempts = attempts
+        self._limits = attempts.limits
         self._announcer = announcer
 
     def authenticate(self, email: str, password: str, visitor: Visitor) -> Credentials:
@@ -74,6 +73,19 @@ class Passwords:
         self._attempts.clear(limits)
         return found
 
+    def hold_unchanged(self, found: Credentials) -> None:
+        """Holds the account, whose password was verified a moment ago, until the transaction ends.
+
+        Meanwhile its owner may have changed the password, for fear of whoever is asking. Raises
+        `InvalidInput` for the field `current_password`, which is a wrong one then, and
+        `UserNotFound`.
+        """
+        # For writing: two who had both held it for reading would wait for each other.
+        if self._users.hold(found.user.id) is None:
+            raise UserNotFound
+        if not self._users.hold_unchanged(found):
+            raise wrong_current_password()
+
     def credentials_of(self, user_id: UUID) -> Credentials:
         """Raises `UserNotFound`."""
         found = self._users.credentials_of(user_id)
@@ -107,7 +119,7 @@ class Passwords:
             return confirmed
         # Meanwhile the password was changed, or its hash upgraded by another sign-in.
         verified = self._verified(self._users.credentials_of(verified.user.id), password)
-        if not self._users.confirm(verified):
+        if not self._users.hold_unchanged(verified):
             raise InvalidCredentials
         return verified
 
@@ -125,13 +137,13 @@ class Passwords:
         """Either holds the account as it is until the transaction ends. A change of the password
         ends all sessions; one that was begun with the old password must not slip in behind it."""
         if not self._hasher.needs_upgrade(found.password_hash):
-            return found if self._users.confirm(found) else None
+            return found if self._users.hold_unchanged(found) else None
         upgraded = Credentials(found.user, self._hasher.hash(password))
         is_same = self._users.replace_password_hash(
             found.user.id, found.password_hash, upgraded.password_hash
         )
         # As it was in all else as well: a second factor may have been turned on meanwhile.
-        return upgraded if is_same and self._users.confirm(upgraded) else None
+        return upgraded if is_same and self._users.hold_unchanged(upgraded) else None
 
 
 def wrong_current_password() -> InvalidInput:

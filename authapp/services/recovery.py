@@ -5,13 +5,13 @@ from uuid import UUID
 from authapp.domain.events import Announcer, EmailVerified, PasswordReset
 from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.sessions import SessionDirectory
-from authapp.domain.throttle import Limits, Throttle, Visitor
+from authapp.domain.throttle import Visitor
 from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
 from authapp.domain.users import User, UserRepository, fold_email
 from authapp.services.attempts import Attempts
 from authapp.services.links import Link, Links
 from authapp.services.passwords import presented_email_problems, refuse
+from authapp.services.revocations import Revocations
 
 
 class Recovery:
@@ -21,24 +21,22 @@ class Recovery:
         self,
         *,
         users: UserRepository,
-        sessions: SessionDirectory,
         tokens: TokenRepository,
         letters: Letterbox,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
-        throttle: Throttle,
-        limits: Limits,
+        attempts: Attempts,
+        revocations: Revocations,
         announcer: Announcer,
     ) -> None:
         self._users = users
-        self._sessions = sessions
-        self._tokens = tokens
         self._links = Links(tokens, users)
         self._letters = letters
         self._hasher = hasher
         self._policy = policy
-        self._attempts = Attempts(throttle, announcer)
-        self._limits = limits
+        self._attempts = attempts
+        self._limits = attempts.limits
+        self._revocations = revocations
         self._announcer = announcer
 
     def request_reset(self, email: str, visitor: Visitor) -> None:
@@ -76,13 +74,11 @@ class Recovery:
         self._forgive(user)
         user = self._replace_password_hash(link, new_hash)
         self._links.use(link, user)
-        self._sessions.revoke_of_user(user.id)
-        # In this order: a letter that is being written has its token first.
-        self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL, LetterKind.VERIFY_EMAIL)
-        self._tokens.revoke(user.id)
         self._announcer.announce(PasswordReset(user=user))
+        self._revocations.of_everything(user)
         if user.email_verified_at is None:
             # The link has come through the mailbox.
+            self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
             user = self._users.verify_email(user.id)
             self._announcer.announce(EmailVerified(user=user))
         return user

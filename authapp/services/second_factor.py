@@ -37,11 +37,11 @@ from authapp.domain.second_factor import (
     read_recovery_code,
     recovery_code_hash,
 )
-from authapp.domain.sessions import SessionDirectory
-from authapp.domain.throttle import Limit, Limits, Throttle, Visitor
+from authapp.domain.throttle import Limit, Visitor
 from authapp.domain.users import Credentials, User, UserRepository
 from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords, refuse
+from authapp.services.revocations import Revocations
 
 log = logging.getLogger(__name__)
 
@@ -60,25 +60,24 @@ class SecondFactors:
         *,
         factors: SecondFactorRepository,
         users: UserRepository,
-        sessions: SessionDirectory,
         passwords: Passwords,
         authenticators: Authenticators,
         sealer: Sealer,
         policy: SecondFactorPolicy,
-        throttle: Throttle,
-        limits: Limits,
+        attempts: Attempts,
+        revocations: Revocations,
         clock: Clock,
         announcer: Announcer,
     ) -> None:
         self._factors = factors
         self._users = users
-        self._sessions = sessions
         self._passwords = passwords
         self._authenticators = authenticators
         self._sealer = sealer
         self.policy = policy
-        self._attempts = Attempts(throttle, announcer)
-        self._limits = limits
+        self._attempts = attempts
+        self._limits = attempts.limits
+        self._revocations = revocations
         self._clock = clock
         self._announcer = announcer
 
@@ -116,11 +115,12 @@ class SecondFactors:
         # By now another browser may have done the same, or have begun anew.
         if self._held(user.id).has_second_factor or self._factors.find(user.id) != factor:
             raise NotSetUp
+        self._revocations.check_alive(keep)
         self._factors.use(factor, step, factor.sealed_secret)
         activated = self._factors.activate(user.id)
         codes = self._new_recovery_codes(user.id)
-        self._sessions.revoke_of_user(user.id, keep=keep)
         self._announcer.announce(SecondFactorEnabled(user=activated))
+        self._revocations.of_sessions(activated, keep=keep)
         return codes
 
     # Having it.
@@ -129,21 +129,25 @@ class SecondFactors:
         """How many have not been used."""
         return self._factors.count_recovery_codes(user_id)
 
-    def renew_recovery_codes(self, user: User, current_password: str) -> Sequence[str]:
+    def renew_recovery_codes(
+        self, user: User, current_password: str, *, session_id: UUID | None = None
+    ) -> Sequence[str]:
         """New ones, in the place of those that there were.
 
-        Raises `InvalidInput` for the field `current_password`, `NotSetUp`, `TooManyAttempts` and
-        `UserNotFound`.
+        Raises `InvalidInput` for the field `current_password`, `NotSetUp`, `TooManyAttempts`,
+        `UserNotFound` and `SessionEnded`.
         """
-        self._passwords.check_current(user.id, current_password)
+        found = self._passwords.check_current(user.id, current_password)
         held = self._held(user.id)
         if not held.has_second_factor:
             raise NotSetUp
+        self._passwords.hold_unchanged(found)
+        self._revocations.check_alive(session_id)
         codes = self._new_recovery_codes(user.id)
         self._announcer.announce(RecoveryCodesRenewed(user=held))
         return codes
 
-    def disable(self, user: User, current_password: str) -> None:
+    def disable(self, user: User, current_password: str, *, session_id: UUID | None = None) -> None:
         """Makes the password the only factor again.
 
         Raises `CannotTurnOff`, `InvalidInput` for the field `current_password`, `NotSetUp`,
@@ -151,9 +155,11 @@ class SecondFactors:
         """
         if self.policy.is_required_of(user):
             raise CannotTurnOff
-        self._passwords.check_current(user.id, current_password)
+        found = self._passwords.check_current(user.id, current_password)
         if not self._held(user.id).has_second_factor:
             raise NotSetUp
+        self._passwords.hold_unchanged(found)
+        self._revocations.check_alive(session_id)
         self._announcer.announce(SecondFactorDisabled(user=self._factors.remove(user.id)))
 
     # Signing in.
@@ -179,7 +185,7 @@ class SecondFactors:
         try:
             use = self._checked(found.user, read_code(code))
             self._attempts.clear(limits)
-            if not self._users.confirm(found):
+            if not self._users.hold_unchanged(found):
                 raise SignInExpired
             if not use():
                 raise InvalidCredentials  # By now: another request has just used it.

@@ -6,13 +6,17 @@ from uuid import UUID
 from authapp.domain.events import Announcer, SessionsRevoked
 from authapp.domain.sessions import SessionDirectory, SessionInfo, SessionNotFound
 from authapp.domain.users import User
+from authapp.services.revocations import Revocations
 
 
 class OwnSessions:
     """The use cases of a user's own sessions, for one request."""
 
-    def __init__(self, sessions: SessionDirectory, announcer: Announcer) -> None:
+    def __init__(
+        self, sessions: SessionDirectory, revocations: Revocations, announcer: Announcer
+    ) -> None:
         self._sessions = sessions
+        self._revocations = revocations
         self._announcer = announcer
 
     def of_user(self, user_id: UUID) -> Sequence[SessionInfo]:
@@ -27,7 +31,4 @@ class OwnSessions:
 
     def end_others(self, user: User, keep: UUID) -> int:
         """Ends all of the user's sessions but one, and says how many those were."""
-        count = self._sessions.revoke_of_user(user.id, keep=keep)
-        if count:
-            self._announcer.announce(SessionsRevoked(user=user, count=count))
-        return count
+        return self._revocations.of_sessions(user, keep=keep)

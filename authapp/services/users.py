@@ -7,15 +7,11 @@ from authapp.domain.events import (
     Announcer,
     PasswordChanged,
     ProfileChanged,
-    SessionsRevoked,
     UserDeleted,
     UserSignedUp,
 )
-from authapp.domain.mail import LetterKind, Outbox
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.sessions import SessionDirectory
-from authapp.domain.throttle import Limits, Throttle, Visitor
-from authapp.domain.tokens import TokenRepository
+from authapp.domain.throttle import Visitor
 from authapp.domain.users import (
     User,
     UserRepository,
@@ -25,6 +21,7 @@ from authapp.domain.users import (
 )
 from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords, refuse, wrong_current_password
+from authapp.services.revocations import Revocations
 
 
 class Accounts:
@@ -38,25 +35,20 @@ class Accounts:
         self,
         *,
         users: UserRepository,
-        sessions: SessionDirectory,
-        tokens: TokenRepository,
-        outbox: Outbox,
         passwords: Passwords,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
-        throttle: Throttle,
-        limits: Limits,
+        attempts: Attempts,
+        revocations: Revocations,
         announcer: Announcer,
     ) -> None:
         self._users = users
-        self._sessions = sessions
-        self._tokens = tokens
-        self._outbox = outbox
         self._passwords = passwords
         self._hasher = hasher
         self._policy = policy
-        self._attempts = Attempts(throttle, announcer)
-        self._limits = limits
+        self._attempts = attempts
+        self._limits = attempts.limits
+        self._revocations = revocations
         self._announcer = announcer
 
     def sign_up(self, name: str, email: str, password: str, visitor: Visitor) -> User:
@@ -89,7 +81,7 @@ class Accounts:
         """Sets a new password and ends the user's sessions, but for the one with the id `keep`.
 
         Raises `InvalidInput` for the fields `current_password` and `new_password`,
-        `TooManyAttempts`, and `UserNotFound`.
+        `TooManyAttempts`, `UserNotFound`, and `SessionEnded` where `keep` is no more.
         """
         user = self._passwords.credentials_of(user_id).user
         problems = self._policy.problems(new, name=user.name, email=user.email)
@@ -97,23 +89,22 @@ class Accounts:
         new_hash = self._hasher.hash(new)
         if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
             raise wrong_current_password()  # By now: another browser has just changed it.
-        ended = self._sessions.revoke_of_user(user_id, keep=keep)
-        # In this order: a letter that is being written has its token first, and then makes sure
-        # that it has not been withdrawn.
-        self._outbox.withdraw(user_id, LetterKind.CHANGE_EMAIL)
-        self._tokens.revoke(user_id)
+        self._revocations.check_alive(keep)
         self._announcer.announce(PasswordChanged(user=found.user))
-        if ended:
-            self._announcer.announce(SessionsRevoked(user=found.user, count=ended))
+        self._revocations.of_everything(found.user, keep=keep)
 
-    def delete(self, user_id: UUID, current_password: str) -> None:
+    def delete(
+        self, user_id: UUID, current_password: str, *, session_id: UUID | None = None
+    ) -> None:
         """Deletes the account, and with it all that belongs to it, its sessions too.
 
-        Raises `InvalidInput` for the field `current_password`, `TooManyAttempts`, `LastAdmin`, and
-        `UserNotFound`.
+        Raises `InvalidInput` for the field `current_password`, `TooManyAttempts`, `LastAdmin`,
+        `UserNotFound`, and `SessionEnded`.
         """
         found = self._passwords.check_current(user_id, current_password)
         # Also for members: somebody may be making them an administrator at this very moment.
         check_admin_remains(self._users.hold_admins(), user_id)
+        self._passwords.hold_unchanged(found)
+        self._revocations.check_alive(session_id)
         self._users.delete(user_id)
         self._announcer.announce(UserDeleted(user=found.user))

@@ -70,7 +70,9 @@ def delete(request: IRequest) -> Response:
     form = Form(request, "current_password")
     try:
         form.check()
-        request.accounts.delete(request.identity.id, form["current_password"])
+        request.accounts.delete(
+            request.identity.id, form["current_password"], session_id=request.session.id
+        )
     except InvalidInput as error:
         return refused(request, "account_delete", form, error.problems, user=request.identity)
     except TooManyAttempts as error:

@@ -74,7 +74,9 @@ def renew_codes(request: IRequest) -> Response:
     user = request.identity
     try:
         form.check()
-        codes = request.second_factors.renew_recovery_codes(user, form["current_password"])
+        codes = request.second_factors.renew_recovery_codes(
+            user, form["current_password"], session_id=request.session.id
+        )
     except InvalidInput as error:
         return refused(request, "account_two_factor_renew", form, error.problems, user=user)
     # The form that was sent is good no more, so that reloading the page does not renew them again.
@@ -95,7 +97,9 @@ def disable(request: IRequest) -> Response:
     user = request.identity
     try:
         form.check()
-        request.second_factors.disable(user, form["current_password"])
+        request.second_factors.disable(
+            user, form["current_password"], session_id=request.session.id
+        )
     except InvalidInput as error:
         return refused(request, "account_two_factor_disable", form, error.problems, user=user)
     request.session.rotate()

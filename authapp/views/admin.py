@@ -14,7 +14,14 @@ from pyramid.response import Response
 from pyramid.security import forget
 from pyramid.view import exception_view_config, view_config
 
-from authapp.domain.errors import AdminNoMore, InvalidInput, LastAdmin, NoSuchAccount, Problem
+from authapp.domain.errors import (
+    AdminNoMore,
+    InvalidInput,
+    LastAdmin,
+    NoSuchAccount,
+    OwnAccount,
+    Problem,
+)
 from authapp.domain.events import RecordedEvent
 from authapp.domain.users import Role, Status, User
 from authapp.services.administration import AccountState, UserPage
@@ -147,6 +154,18 @@ def last_admin(request: IRequest) -> Response:
         f"{messages.LAST_ADMIN} Nothing was changed.",
         title="This is the last administrator",
         actions=[("To the list of users", request.route_path("admin_users"))],
+    )
+
+
+@exception_view_config(OwnAccount)
+def own_account(request: IRequest) -> Response:
+    return error_response(
+        request,
+        409,
+        "own_account",
+        "Your own two-factor authentication is turned off in your account, with your password.",
+        title="Not for your own account",
+        actions=[("To your account", request.route_path("account_two_factor"))],
     )
 
 

@@ -25,7 +25,12 @@ def change_email(request: IRequest) -> Response:
     form = Form(request, "email", "current_password")
     try:
         form.check()
-        request.emails.request_change(request.identity.id, form["email"], form["current_password"])
+        request.emails.request_change(
+            request.identity.id,
+            form["email"],
+            form["current_password"],
+            session_id=request.session.id,
+        )
     except InvalidInput as error:
         return refused(request, "account_email", form, error.problems, user=request.identity)
     except TooManyAttempts as error:

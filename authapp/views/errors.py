@@ -12,6 +12,7 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from authapp.domain.errors import ConfirmationRequired, UserNotFound
+from authapp.domain.sessions import SessionEnded
 from authapp.domain.throttle import TooManyAttempts
 from authapp.security.gate import SAFE_METHODS
 from authapp.security.redirects import path_below
@@ -100,9 +101,11 @@ def second_factor_first(request: IRequest) -> Response:
     )
 
 
+@exception_view_config(SessionEnded)
 @exception_view_config(UserNotFound)
 def sign_in_first(request: IRequest) -> Response:
-    """For visitors, and for whoever was deleted while a request of theirs was under way."""
+    """For visitors, and for whoever was deleted or signed out while a request of theirs was under
+    way."""
     if request.wants_json:
         return json_error(401, "unauthenticated", "Sign in first.")
     # Only a page can be gone back to; where a form was sent, its page is not known.

@@ -33,10 +33,12 @@ from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
 from authapp.services.activity import Activity
 from authapp.services.administration import Administration
+from authapp.services.attempts import Attempts
 from authapp.services.confirmations import Confirmations
 from authapp.services.emails import Emails
 from authapp.services.passwords import Passwords
 from authapp.services.recovery import Recovery
+from authapp.services.revocations import Revocations
 from authapp.services.second_factor import SecondFactors
 from authapp.services.sessions import OwnSessions
 from authapp.services.sign_ins import SignIns
@@ -80,7 +82,6 @@ class Services:
         self._connections = connections
         self._users = SqlUserRepository(connections)
         self._tokens = SqlTokenRepository(connections)
-        self._throttle = SqlThrottle(connections)
         self._clock = SqlClock(connections)
         self._events = SqlEventLog(connections)
         self._factors = SqlSecondFactors(connections)
@@ -102,22 +103,28 @@ class Services:
         raise NotImplementedError
 
     @cached_property
+    def _attempts(self) -> Attempts:
+        throttle = SqlThrottle(self._connections)
+        return Attempts(throttle, self._shared.limits, self._announcer)
+
+    @cached_property
+    def _revocations(self) -> Revocations:
+        return Revocations(self._sessions, self._tokens, self._letters, self._announcer)
+
+    @cached_property
     def passwords(self) -> Passwords:
         shared = self._shared
-        return Passwords(self._users, shared.hasher, self._throttle, shared.limits, self._announcer)
+        return Passwords(self._users, shared.hasher, self._attempts, self._announcer)
 
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(
             users=self._users,
-            sessions=self._sessions,
-            tokens=self._tokens,
-            outbox=self._outbox,
             passwords=self.passwords,
             hasher=self._shared.hasher,
             policy=self._shared.policy,
-            throttle=self._throttle,
-            limits=self._shared.limits,
+            attempts=self._attempts,
+            revocations=self._revocations,
             announcer=self._announcer,
         )
 
@@ -131,13 +138,12 @@ class Services:
         return SecondFactors(
             factors=self._factors,
             users=self._users,
-            sessions=self._sessions,
             passwords=self.passwords,
             authenticators=shared.authenticators,
             sealer=shared.sealer,
             policy=SecondFactorPolicy(shared.settings.second_factor.required_for_admins),
-            throttle=self._throttle,
-            limits=shared.limits,
+            attempts=self._attempts,
+            revocations=self._revocations,
             clock=self._clock,
             announcer=self._announcer,
         )
@@ -153,7 +159,7 @@ class Services:
 
     @cached_property
     def own_sessions(self) -> OwnSessions:
-        return OwnSessions(self._sessions, self._announcer)
+        return OwnSessions(self._sessions, self._revocations, self._announcer)
 
     @cached_property
     def administration(self) -> Administration:
@@ -162,8 +168,7 @@ class Services:
             directory=SqlUserDirectory(self._connections),
             factors=self._factors,
             sessions=self._sessions,
-            tokens=self._tokens,
-            outbox=self._outbox,
+            revocations=self._revocations,
             events=self._events,
             hasher=self._shared.hasher,
             policy=self._shared.policy,
@@ -174,13 +179,12 @@ class Services:
     def recovery(self) -> Recovery:
         return Recovery(
             users=self._users,
-            sessions=self._sessions,
             tokens=self._tokens,
             letters=self._letters,
             hasher=self._shared.hasher,
             policy=self._shared.policy,
-            throttle=self._throttle,
-            limits=self._shared.limits,
+            attempts=self._attempts,
+            revocations=self._revocations,
             announcer=self._announcer,
         )
 
@@ -188,12 +192,11 @@ class Services:
     def emails(self) -> Emails:
         return Emails(
             users=self._users,
-            sessions=self._sessions,
             tokens=self._tokens,
             letters=self._letters,
             passwords=self.passwords,
-            throttle=self._throttle,
-            limits=self._shared.limits,
+            attempts=self._attempts,
+            revocations=self._revocations,
             announcer=self._announcer,
         )
 

@@ -96,10 +96,10 @@ class TestSettingUp:
 
         world.factors.activate(ada.id)
 
-        assert not world.users.confirm(before)
+        assert not world.users.hold_unchanged(before)
         now = world.users.credentials(ada.email)
         assert now is not None
-        assert world.users.confirm(now)
+        assert world.users.hold_unchanged(now)
 
     def test_removing_it_leaves_nothing(self, world: World):
         ada, bo = world.new_user(), world.new_user("bo@example.com")

@@ -169,9 +169,9 @@ class TestUserRepository:
         credentials = users.credentials("ada@example.com")
         assert credentials is not None
 
-        assert users.confirm(credentials)
+        assert users.hold_unchanged(credentials)
         users.replace_password_hash(credentials.user.id, "a hash", "another")
-        assert not users.confirm(credentials)
+        assert not users.hold_unchanged(credentials)
 
     def test_nobody_is_confirmed(self, users: UserRepository):
         users.add("Ada", "ada@example.com", "a hash")
@@ -180,7 +180,7 @@ class TestUserRepository:
 
         users.delete(credentials.user.id)
 
-        assert not users.confirm(credentials)
+        assert not users.hold_unchanged(credentials)
 
     def test_a_new_address_is_a_verified_one(self, users: UserRepository):
         ada = users.add("Ada", "ada@example.com", HASH)
@@ -331,7 +331,7 @@ def test_whoever_holds_a_user_waits_for_a_sign_in_that_is_under_way(
     engine: Engine, db: Connection, ada: User
 ):
     with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
-        assert SqlUserRepository(BoundConnections(one)).confirm(Credentials(ada, HASH))
+        assert SqlUserRepository(BoundConnections(one)).hold_unchanged(Credentials(ada, HASH))
         held = thread.submit(SqlUserRepository(BoundConnections(other)).hold, ada.id)
         wait_until_blocked(db)
         one.commit()

@@ -87,10 +87,10 @@ class TestLimit:
         user_id = UUID(int=1)
 
         assert LIMITS.at_account("password", user_id) == Limit(
-            "password account", str(user_id), ACCOUNT
+            "password account", str(user_id), ACCOUNT, of_account=True
         )
         assert LIMITS.at_account("sign_in", "ada@example.com") == Limit(
-            "sign_in account", "ada@example.com", ACCOUNT
+            "sign_in account", "ada@example.com", ACCOUNT, of_account=True
         )
 
     def test_an_address_by_its_network(self):
@@ -108,7 +108,7 @@ class TestLimit:
 
 
 def test_refusal_says_how_long_to_wait():
-    refused = TooManyAttempts(QUARTER, is_first=True)
+    refused = TooManyAttempts(Limit("sign_in", "ada", Rate(1, QUARTER)), QUARTER, is_first=True)
 
     assert (refused.retry_after, refused.is_first) == (QUARTER, True)
     assert "0:15:00" in str(refused)

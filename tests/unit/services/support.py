@@ -9,7 +9,9 @@ from authapp.domain.passwords import PasswordHasher, PasswordPolicy
 from authapp.domain.throttle import Limits, Rate, Visitor
 from authapp.domain.users import User
 from authapp.security.passwords import BcryptHasher
+from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords
+from authapp.services.revocations import Revocations
 from authapp.services.users import Accounts
 from tests.fakes import InMemoryUserRepository, RecordingHasher
 from tests.fakes_accounts import (
@@ -35,9 +37,9 @@ class RecordingUsers(InMemoryUserRepository):
         self._steps.append("add")
         return super().add(name, email, password_hash)
 
-    def confirm(self, credentials: Any) -> bool:
+    def hold_unchanged(self, credentials: Any) -> bool:
         self._steps.append("confirm")
-        return super().confirm(credentials)
+        return super().hold_unchanged(credentials)
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         self._steps.append("replace")
@@ -72,6 +74,9 @@ class EndedSessions:
         self._steps.append(("revoke", user_id, keep))
         return 0
 
+    def hold(self, session_id: UUID) -> bool:
+        return True
+
 
 @dataclass
 class Ports:
@@ -90,21 +95,24 @@ class Ports:
 
     def passwords(self, hasher: PasswordHasher = HASHER) -> Passwords:
         recorded = RecordingHasher(hasher, self.steps)
-        return Passwords(self.users, recorded, self.throttle, self.limits, self.announcer)
+        return Passwords(self.users, recorded, self.attempts(), self.announcer)
+
+    def attempts(self) -> Attempts:
+        return Attempts(self.throttle, self.limits, self.announcer)
+
+    def revocations(self) -> Revocations:
+        return Revocations(self.sessions, self.tokens, self.outbox, self.announcer)
 
     def accounts(
         self, hasher: PasswordHasher = HASHER, policy: PasswordPolicy | None = None
     ) -> Accounts:
         return Accounts(
             users=self.users,
-            sessions=self.sessions,
-            tokens=self.tokens,
-            outbox=self.outbox,
             passwords=self.passwords(hasher),
             hasher=RecordingHasher(hasher, self.steps),
             policy=policy or PasswordPolicy(8),
-            throttle=self.throttle,
-            limits=self.limits,
+            attempts=self.attempts(),
+            revocations=self.revocations(),
             announcer=self.announcer,
         )
 

@@ -10,6 +10,7 @@ from authapp.domain.tokens import LIFETIMES, Purpose, Token
 from authapp.domain.users import Role, Status
 from authapp.security.passwords import BcryptHasher
 from authapp.services.administration import Administration
+from authapp.services.revocations import Revocations
 from authapp.settings import load_session_settings
 from tests.fakes import InMemoryUserDirectory, InMemoryUserRepository
 from tests.fakes_accounts import (
@@ -74,8 +75,7 @@ def administration(users, directory, factors, sessions, tokens, outbox, announce
         directory=directory,
         factors=factors,
         sessions=sessions,
-        tokens=tokens,
-        outbox=outbox,
+        revocations=Revocations(sessions, tokens, outbox, announcer),
         events=NoEvents(),
         hasher=HASHER,
         policy=PasswordPolicy(8),

@@ -8,6 +8,7 @@ from authapp.domain.errors import ConfirmationRequired, InvalidInput, UserNotFou
 from authapp.domain.events import IdentityConfirmed, WrongPassword
 from authapp.domain.throttle import Limits, Rate, TooManyAttempts
 from authapp.security.passwords import BcryptHasher
+from authapp.services.attempts import Attempts
 from authapp.services.confirmations import Confirmations
 from authapp.services.passwords import Passwords
 from tests.fakes import InMemoryUserRepository
@@ -47,7 +48,8 @@ def ada(users):
 @pytest.fixture
 def confirmations(users, announcer):
     rate = Rate(2, timedelta(minutes=15))
-    passwords = Passwords(users, HASHER, InMemoryThrottle(), Limits(rate, rate), announcer)
+    attempts = Attempts(InMemoryThrottle(), Limits(rate, rate), announcer)
+    passwords = Passwords(users, HASHER, attempts, announcer)
     return Confirmations(passwords, CLOCK, announcer, HOUR)
 
 

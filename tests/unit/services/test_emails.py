@@ -18,12 +18,11 @@ NEW = "ada@new.example.com"
 def emails(ports):
     return Emails(
         users=ports.users,
-        sessions=ports.sessions,
         tokens=ports.tokens,
         letters=ports.outbox,
         passwords=ports.passwords(),
-        throttle=ports.throttle,
-        limits=ports.limits,
+        attempts=ports.attempts(),
+        revocations=ports.revocations(),
         announcer=ports.announcer,
     )
 

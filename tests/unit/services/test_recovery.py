@@ -20,13 +20,12 @@ NEW = "quite another password"
 def recovery(ports):
     return Recovery(
         users=ports.users,
-        sessions=ports.sessions,
         tokens=ports.tokens,
         letters=ports.outbox,
         hasher=RecordingHasher(HASHER, ports.steps),
         policy=PasswordPolicy(8),
-        throttle=ports.throttle,
-        limits=ports.limits,
+        attempts=ports.attempts(),
+        revocations=ports.revocations(),
         announcer=ports.announcer,
     )
 

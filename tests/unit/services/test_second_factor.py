@@ -22,10 +22,18 @@ from authapp.domain.users import Role, User
 from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
+from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords
+from authapp.services.revocations import Revocations
 from authapp.services.second_factor import SecondFactors
 from tests.fakes import InMemoryUserRepository
-from tests.fakes_accounts import InMemorySecondFactors, InMemoryThrottle, RecordingAnnouncer
+from tests.fakes_accounts import (
+    InMemoryOutbox,
+    InMemorySecondFactors,
+    InMemoryThrottle,
+    InMemoryTokens,
+    RecordingAnnouncer,
+)
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 HASHER = BcryptHasher(4)
@@ -70,16 +78,17 @@ class World:
 
     def make(self, *secrets: str, required: bool = False) -> SecondFactors:
         limits = Limits(Rate(3, timedelta(minutes=15)), Rate(5, timedelta(minutes=15)))
+        attempts = Attempts(self.throttle, limits, self.announcer)
+        tokens, outbox = InMemoryTokens(), InMemoryOutbox()
         return SecondFactors(
             factors=self.factors,
             users=self.users,
-            sessions=self.sessions,
-            passwords=Passwords(self.users, HASHER, self.throttle, limits, self.announcer),
+            passwords=Passwords(self.users, HASHER, attempts, self.announcer),
             authenticators=TotpAuthenticators("authapp"),
             sealer=SecretSealer(secrets or [OLD]),
             policy=SecondFactorPolicy(required),
-            throttle=self.throttle,
-            limits=limits,
+            attempts=attempts,
+            revocations=Revocations(self.sessions, tokens, outbox, self.announcer),
             clock=self.clock,
             announcer=self.announcer,
         )
@@ -344,7 +353,7 @@ class TestSigningIn:
     def test_it_is_over_when_the_account_becomes_another_meanwhile(self, world: World):
         """After it was looked at, and before it is held."""
         codes = world.turn_on()
-        world.users.confirm = lambda credentials: False  # type: ignore[method-assign]
+        world.users.hold_unchanged = lambda credentials: False  # type: ignore[method-assign]
 
         for code in (world.code(), codes[0]):
             with pytest.raises(SignInExpired):

@@ -6,9 +6,10 @@ import pytest
 from authapp.domain.events import SessionsRevoked
 from authapp.domain.sessions import SessionNotFound
 from authapp.domain.users import Role, Status, User
+from authapp.services.revocations import Revocations
 from authapp.services.sessions import OwnSessions
 from authapp.settings import load_session_settings
-from tests.fakes_accounts import RecordingAnnouncer
+from tests.fakes_accounts import InMemoryOutbox, InMemoryTokens, RecordingAnnouncer
 from tests.fakes_sessions import InMemorySessionDirectory
 
 ADA = User(
@@ -35,7 +36,8 @@ def announcer() -> RecordingAnnouncer:
 
 @pytest.fixture
 def own_sessions(directory: InMemorySessionDirectory, announcer: RecordingAnnouncer) -> OwnSessions:
-    return OwnSessions(directory, announcer)
+    revocations = Revocations(directory, InMemoryTokens(), InMemoryOutbox(), announcer)
+    return OwnSessions(directory, revocations, announcer)
 
 
 @pytest.fixture
