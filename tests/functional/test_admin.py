@@ -354,14 +354,15 @@ def test_disabled_user_is_out_at_the_next_request_and_cannot_sign_in(admin, bo, 
     assert "By an administrator" in page.html.main.get_text(" ", strip=True).replace("  ", " ")
     assert greeting(bo) is greeting(phone) is None
     assert sign_in(another(bo), email="bo@example.com").status_int == 401
-    assert events(db) == [("disabled", "Bo", "Ada Lovelace")]
+    told = [("disabled", "Bo", "Ada Lovelace"), ("sessions_revoked", "Bo", "Ada Lovelace")]
+    assert events(db) == told
 
     page = act(admin, db, "Bo", "enable").follow()
 
     assert "The account is enabled" in page
     assert greeting(bo) is None
     assert sign_in(another(bo), email="bo@example.com").status_int == 303
-    assert events(db)[1:] == [("enabled", "Bo", "Ada Lovelace")]
+    assert events(db)[2:] == [("enabled", "Bo", "Ada Lovelace")]
 
 
 def test_other_processes_see_it_at_their_next_request(admin, bo, db, migrated_url):
@@ -394,14 +395,14 @@ def test_what_is_so_already_is_not_done_again(admin, bo, db):
     admin.post_json(f"{page_of(db, 'Bo')}/role", {"role": "member"}, status=200)
     admin.post_json(f"{page_of(db, 'Bo')}/end-sessions", {}, status=200)
 
-    assert [kind for kind, _, _ in events(db)] == ["disabled", "enabled"]
+    assert [kind for kind, _, _ in events(db)] == ["disabled", "sessions_revoked", "enabled"]
 
 
 def test_links_in_mail_die_with_a_disabled_account(admin, bo, db):
     for table, rows in {
         "tokens": "(token_hash, purpose, user_id, email, expires_at) "
         "SELECT 'x', 'reset_password', id, email, now() + interval '1 hour'",
-        "outbox": "(kind, recipient, user_id) SELECT 'reset_password', email, id",
+        "outbox": "(kind, recipient, user_id) SELECT 'change_email', 'bo@new.example.com', id",
     }.items():
         db.execute(text(f"INSERT INTO {table} {rows} FROM users WHERE name = 'Bo'"))
 
@@ -409,7 +410,7 @@ def test_links_in_mail_die_with_a_disabled_account(admin, bo, db):
 
     assert count(db, "tokens") == 0
     waiting = db.execute(text("SELECT kind FROM outbox")).scalars().all()
-    assert "reset_password" not in waiting
+    assert "change_email" not in waiting
 
 
 def test_all_sessions_of_a_user_are_ended(admin, bo, db):
@@ -431,7 +432,10 @@ def test_new_role_ends_all_sessions_and_holds_from_the_next_sign_in_on(admin, bo
 
     assert "The role is the one that you chose." in page
     assert greeting(bo) is None
-    assert events(db) == [("role_changed", "Bo", "Ada Lovelace")]
+    assert events(db) == [
+        ("role_changed", "Bo", "Ada Lovelace"),
+        ("sessions_revoked", "Bo", "Ada Lovelace"),
+    ]
     assert ("role_changed", "bo@example.com") in letters(db)
     sign_in(bo, email="bo@example.com")
     bo.get(LIST, status=200)
@@ -467,7 +471,10 @@ def test_second_factor_that_was_lost_is_reset(admin, bo, db):
     assert path_of(sign_in(another(bo), email="bo@example.com")) == "/account"
     for table in ("second_factors", "recovery_codes"):
         assert count(db, table) == 0
-    assert events(db) == [("second_factor_disabled", "Bo", "Ada Lovelace")]
+    assert events(db) == [
+        ("second_factor_disabled", "Bo", "Ada Lovelace"),
+        ("sessions_revoked", "Bo", "Ada Lovelace"),
+    ]
 
 
 def test_owner_of_a_second_factor_that_was_reset_has_a_letter_without_the_administrators_browser(
@@ -505,32 +512,25 @@ def test_programs_reset_a_second_factor(admin, bo, db):
 
 
 def test_where_there_is_no_second_factor_nothing_is_reset(admin, bo, db):
-    for name in ("Bo", "Ada Lovelace"):
-        address = f"{page_of(db, name)}/reset-second-factor"
-        answer = admin.post_json(address, {}, status=200)
-        assert answer.json["user"]["name"] == name
+    answer = admin.post_json(f"{page_of(db, 'Bo')}/reset-second-factor", {}, status=200)
+    assert answer.json["user"]["name"] == "Bo"
 
     assert greeting(bo) == "Bo"
     assert greeting(admin) == "Ada Lovelace"
     assert events(db) == []
 
 
-@pytest.mark.parametrize("as_json", [False, True], ids=["html", "json"])
-def test_own_second_factor_goes_with_ones_own_sessions(admin, db, as_json):
+def test_own_second_factor_is_turned_off_in_ones_own_account_only(admin, db):
+    """There it takes more than a session."""
     turn_on(admin)
-    address = f"{page_of(db, 'Ada Lovelace')}/reset-second-factor"
+    address = page_of(db, "Ada Lovelace")
 
-    if as_json:
-        answer = admin.post_json(address, {}, status=200)
-        assert answer.json["user"]["second_factor_at"] is None
-    else:
-        answer = act(admin, db, "Ada Lovelace", "reset-second-factor")
-        assert path_of(answer) == "/"
+    assert "reset-second-factor" not in admin.get(address)
+    answer = admin.post_json(f"{address}/reset-second-factor", {}, status=409)
 
-    assert is_cleared(session_cookie(answer))
-    assert greeting(admin) is None
-    assert path_of(sign_in(another(admin))) == "/account"
-    assert events(db) == [("second_factor_disabled", "Ada Lovelace", "Ada Lovelace")]
+    assert answer.json["error"]["code"] == "own_account"
+    assert greeting(admin) == "Ada Lovelace"
+    assert count(db, "second_factors") == 1
 
 
 # Oneself, and the last administrator.

@@ -293,7 +293,7 @@ def test_owner_is_told_and_the_log_too(app, token, db, caplog):
     reset(another(app), token)
 
     assert ("password_changed", EMAIL) in letters(db)
-    assert events(db) == ["password_reset", "email_verified"]
+    assert events(db) == ["password_reset", "sessions_revoked", "email_verified"]
     assert '"event": "password_reset"' in caplog.text
 
 
@@ -309,7 +309,7 @@ def test_mailbox_that_was_verified_keeps_its_time(app, token, db):
     reset(another(app), token)
 
     assert db.execute(text("SELECT email_verified_at FROM users")).scalar_one().year == 2020
-    assert events(db) == ["password_reset"]
+    assert events(db) == ["password_reset", "sessions_revoked"]
 
 
 def test_all_other_tokens_and_the_change_of_the_address_are_void(app, token, ada, db):

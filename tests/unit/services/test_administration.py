@@ -2,8 +2,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from authapp.domain.errors import AdminNoMore, InvalidInput, LastAdmin, NoSuchAccount
-from authapp.domain.events import RoleChanged, SecondFactorDisabled, SessionsRevoked
+from authapp.domain.errors import AdminNoMore, InvalidInput, LastAdmin, NoSuchAccount, OwnAccount
+from authapp.domain.events import RoleChanged, SecondFactorDisabled, SessionsRevoked, UserDisabled
 from authapp.domain.mail import Letter, LetterKind
 from authapp.domain.passwords import PasswordPolicy
 from authapp.domain.tokens import LIFETIMES, Purpose, Token
@@ -106,7 +106,7 @@ def bo(users, ada, sessions, tokens, outbox):
 def is_cut_off(user, sessions, tokens, outbox):
     is_out = not sessions.of_user(user.id)
     assert is_out == (not tokens.tokens)
-    assert is_out == ([letter.kind for letter in outbox.letters] == [LetterKind.NEW_SIGN_IN])
+    assert is_out == (LetterKind.CHANGE_EMAIL not in [letter.kind for letter in outbox.letters])
     return is_out
 
 
@@ -121,8 +121,10 @@ def test_disabling_ends_all_that_the_account_is_let_in_by(
 
     assert user.status is Status.DISABLED
     assert is_cut_off(bo, sessions, tokens, outbox)
-    [event] = announcer.events
-    assert (event.kind, event.user, event.by) == ("disabled", user, ada)
+    assert announcer.events == [
+        UserDisabled(user=user, by=ada),
+        SessionsRevoked(user=user, by=ada, count=1),
+    ]
 
 
 def test_enabling_lets_in_whoever_signs_in_and_nothing_else(administration, ada, bo, announcer):
@@ -130,8 +132,8 @@ def test_enabling_lets_in_whoever_signs_in_and_nothing_else(administration, ada,
 
     assert administration.enable(bo.id, by=ada) == bo
 
-    assert announcer.kinds == ["disabled", "enabled"]
-    assert announcer.events[1].by == ada
+    assert announcer.kinds == ["disabled", "sessions_revoked", "enabled"]
+    assert announcer.events[-1].by == ada
 
 
 def test_new_role_ends_all_that_the_account_is_let_in_by(
@@ -142,7 +144,8 @@ def test_new_role_ends_all_that_the_account_is_let_in_by(
     assert user.role is Role.ADMIN
     assert is_cut_off(bo, sessions, tokens, outbox)
     assert announcer.events == [
-        RoleChanged(user=user, by=ada, old_role=Role.MEMBER, new_role=Role.ADMIN)
+        RoleChanged(user=user, by=ada, old_role=Role.MEMBER, new_role=Role.ADMIN),
+        SessionsRevoked(user=user, by=ada, count=1),
     ]
 
 
@@ -156,7 +159,7 @@ def test_what_is_so_already_changes_nothing_and_is_no_news(
     administration.disable(bo.id)
     administration.disable(bo.id)
     assert administration.end_sessions(bo.id) == 0
-    assert announcer.kinds == ["disabled"]
+    assert announcer.kinds == ["disabled", "sessions_revoked"]
 
 
 def test_ending_sessions_leaves_the_account_alone(
@@ -193,13 +196,27 @@ def test_resetting_a_second_factor_forgets_all_of_it_and_ends_all_sessions(
     assert factors.count_recovery_codes(user.id) == 0
     assert sessions.of_user(user.id) == []
     assert len(sessions.of_user(ada.id)) == 1
-    assert announcer.events == [SecondFactorDisabled(user=user, by=ada)]
+    assert announcer.events == [
+        SecondFactorDisabled(user=user, by=ada),
+        SessionsRevoked(user=user, by=ada, count=1),
+    ]
+
+
+def test_own_second_factor_is_not_reset(administration, ada, factors, announcer):
+    factors.begin(ada.id, b"sealed")
+    factors.activate(ada.id)
+
+    with pytest.raises(OwnAccount):
+        administration.reset_second_factor(ada.id, by=ada)
+
+    assert factors.find(ada.id) is not None
+    assert announcer.events == []
 
 
 def test_operator_resets_a_second_factor_in_nobodys_name(administration, guarded_bo, announcer):
     user = administration.reset_second_factor(guarded_bo.id)
 
-    assert announcer.events == [SecondFactorDisabled(user=user)]
+    assert announcer.events[0] == SecondFactorDisabled(user=user)
 
 
 def test_where_there_is_no_second_factor_nothing_is_reset(
@@ -311,7 +328,7 @@ def test_new_password_is_held_to_the_policy_and_ends_all_sessions(
 
     assert HASHER.verify(NEW, users.credentials_of(bo.id).password_hash)
     assert is_cut_off(bo, sessions, tokens, outbox)
-    assert announcer.kinds == ["password_changed"]
+    assert announcer.kinds == ["password_changed", "sessions_revoked"]
 
 
 def test_deleted_account_is_gone(administration, users, ada, bo, announcer):

@@ -53,13 +53,17 @@ class Clock:
 
 @dataclass
 class EndedSessions:
-    """The one method of a directory that second factors need."""
+    """What second factors need of a directory; those in `ended` are alive no more."""
 
     calls: list[tuple[UUID, UUID | None]] = field(default_factory=list)
+    ended: set[UUID] = field(default_factory=set)
 
     def revoke_of_user(self, user_id: UUID, *, keep: UUID | None = None) -> int:
         self.calls.append((user_id, keep))
         return 0
+
+    def hold(self, session_id: UUID) -> bool:
+        return session_id not in self.ended
 
 
 class World:
