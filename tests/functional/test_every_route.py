@@ -5,6 +5,7 @@ here fails the test, and so does one that lets in somebody whom its line does no
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -60,6 +61,16 @@ ROUTES = {
     "admin_users_end_sessions": ADMINS,
     "admin_users_role": ADMINS,
     "admin_users_reset_second_factor": ADMINS,
+}
+# What takes a sign-in that is recent, by method.
+RECENT = {
+    "account_two_factor": {"POST"},
+    "account_two_factor_set_up": {"GET", "POST"},
+    "admin_users_disable": {"POST"},
+    "admin_users_enable": {"POST"},
+    "admin_users_end_sessions": {"POST"},
+    "admin_users_role": {"POST"},
+    "admin_users_reset_second_factor": {"POST"},
 }
 GUARDED = [name for name, allowed in ROUTES.items() if allowed != EVERYONE]
 
@@ -271,6 +282,30 @@ def _program(browser: webtest.TestApp, method: str, path: str) -> Any:
     if method == "GET":
         return browser.get(path, headers=JSON, status="*")
     return browser.post_json(path, {}, status="*")
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_what_matters_takes_a_sign_in_that_is_recent(world, app, name):
+    pattern, _ = pattern_and_methods(app, name)
+    before = world.belongings()
+    admin = world.browsers["admin"]
+    statement = text(
+        "UPDATE sessions SET data = jsonb_set(data, '{authapp.confirmed_at,$datetime}', "
+        "to_jsonb(CAST(:moment AS text))) "
+        "FROM users WHERE users.id = user_id AND role = 'admin'"
+    )
+    kept = world.db.execute(text("SELECT now()")).scalar_one()
+
+    world.db.execute(statement, {"moment": (kept - timedelta(hours=2)).isoformat()})
+    for method in RECENT[name]:
+        answer = _program(admin, method, world.path(pattern))
+        assert answer.status_int == 403
+        assert answer.json["error"]["code"] == "confirmation_required"
+        page = _person(admin, method, world.path(pattern))
+        assert path_of(page).startswith("/account/confirm?next=")
+    world.db.execute(statement, {"moment": kept.isoformat()})
+
+    assert world.belongings() == before
 
 
 @pytest.mark.parametrize("kind", sorted(EVERYONE))
