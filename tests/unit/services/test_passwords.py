@@ -384,7 +384,7 @@ class TestThrottlingOfSignIns:
         eve = users.add("Eve", "eve@example.com", HASHER.hash(PASSWORD))
         shared = Visitor(HOME.address, [browser(eve), browser(ada)])
         self.fail(passwords, 3, visitor=self.AWAY)
-        self.fail(passwords, 3, "eve@example.com", visitor=self.AWAY)
+        self.fail(passwords, 3, "eve@example.com", visitor=Visitor("203.0.113.9"))
         self.fail(passwords, 2, visitor=shared)
         self.fail(passwords, 2, "eve@example.com", visitor=shared)
 

@@ -189,7 +189,11 @@ class TestChangePassword:
     def test_it_is_told_of(self, ports, accounts, ada):
         accounts.change_password(ada.id, PASSWORD, self.NEW, keep=None)
 
-        assert ports.announcer.events == [PasswordChanged(user=ada)]
+        [event] = ports.announcer.events
+        assert isinstance(event, PasswordChanged)
+        assert event.user is not None
+        assert event.user == ports.users.by_id(ada.id)
+        assert event.user.password_changed_at > ada.password_changed_at
 
     def test_links_and_letters_that_were_sent_before_are_void(self, ports, accounts, ada):
         for purpose in Purpose:
