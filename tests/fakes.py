@@ -35,6 +35,7 @@ class InMemoryUserRepository:
     def add(self, name: str, email: str, password_hash: str) -> User:
         if self.credentials(email) is not None:
             raise EmailTaken
+        now = datetime.now(UTC)
         user = User(
             id=uuid4(),
             name=name,
@@ -42,7 +43,8 @@ class InMemoryUserRepository:
             role=Role.MEMBER,
             status=Status.ACTIVE,
             email_verified_at=None,
-            created_at=datetime.now(UTC),
+            created_at=now,
+            password_changed_at=now,
         )
         self._accounts[user.id] = Credentials(user, password_hash)
         return user
@@ -94,6 +96,11 @@ class InMemoryUserRepository:
             return False
         self._accounts[user_id] = replace(account, password_hash=new)
         return True
+
+    def change_password(self, user_id: UUID, old: str, new: str) -> User | None:
+        if not InMemoryUserRepository.replace_password_hash(self, user_id, old, new):
+            return None
+        return self._alter(user_id, password_changed_at=datetime.now(UTC))
 
     def disable(self, user_id: UUID) -> User:
         """What an operator does; not of the port."""

@@ -78,19 +78,6 @@ class Throttle(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who makes an attempt, as far as it is known.
-
-    `address` is the client's, as the trusted proxy says, `known_to` the account that has signed in
-    with this browser before, and `browser` the name of this one of its browsers.
-    """
-
-    address: str | None
-    known_to: UUID | None = None
-    browser: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """The limits for an attempt, by the rates that are set for an account and for an address."""
 

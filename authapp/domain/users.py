@@ -53,6 +53,7 @@ class User:
     status: Status
     email_verified_at: datetime | None
     created_at: datetime
+    password_changed_at: datetime
     notify_sign_in: bool = True
     second_factor_at: datetime | None = None
 
@@ -115,7 +116,17 @@ class UserRepository(Protocol):
         ...
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
-        """Swaps the hash if it still is `old`, and says whether it was."""
+        """Swaps the hash for another one of the same password if it still is `old`, and says
+        whether it was."""
+        ...
+
+    def change_password(self, user_id: UUID, old: str, new: str) -> User | None:
+        """Sets the hash of a new password if it still is `old`, and gives the user as of then;
+        None where it is not.
+
+        `password_changed_at` is later than the beginning of any transaction that has held the
+        account with the old password.
+        """
         ...
 
     def delete(self, user_id: UUID) -> None:

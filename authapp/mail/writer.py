@@ -68,11 +68,16 @@ class LetterWriter:
     def _reset_password(self, posted: PostedLetter) -> Message | None:
         """To the address that the account has, not to the one that somebody has typed."""
         user = self._users.by_email(posted.letter.recipient)
-        if user is None or not user.is_active:
+        if user is None or not _may_reset(user, posted):
+            return None
+        link = self._new_link(Purpose.RESET_PASSWORD, user, user.email)
+        # Whoever is changing the password at this moment may have voided all tokens before this one
+        # was there. They are waited for.
+        held = self._users.hold(user.id)
+        if held is None or not _may_reset(held, posted):
             return None
         if posted.attempt == 1:
             self._announcer.announce(PasswordResetRequested(user=user))
-        link = self._new_link(Purpose.RESET_PASSWORD, user, user.email)
         return self._message(posted, user.email, link, name=user.name, email=user.email)
 
     def _verify_email(self, posted: PostedLetter) -> Message | None:
@@ -139,6 +144,12 @@ class LetterWriter:
 
     def _render(self, kind: LetterKind, form: str, context: Mapping[str, Any]) -> str:
         return self._templates.get_template(f"{kind}.{form}.jinja2").render(context)
+
+
+def _may_reset(user: User, posted: PostedLetter) -> bool:
+    """Not by a letter that was asked for before the password became what it is: it may have waited
+    for long, and whoever asked for it may be who the password was changed for fear of."""
+    return user.is_active and posted.created_at >= user.password_changed_at
 
 
 def is_fit_for_a_greeting(name: str) -> bool:

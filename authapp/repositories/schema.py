@@ -60,6 +60,8 @@ class UserRow(Base):
     status: Mapped[str] = mapped_column(server_default=Status.ACTIVE)
     email_verified_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # Not when the same password was hashed anew.
+    password_changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     # Whether a mail tells of a sign-in from a browser that is new to the account.
     notify_sign_in: Mapped[bool] = mapped_column(server_default=text("true"))
     # Null while the password is the only factor. Here, so that it is loaded with the session.

@@ -3,69 +3,63 @@ with Device Cookies".
 
 Whoever attacks an account from elsewhere uses up the attempts of everybody but of those who hold
 such a cookie: each of them has attempts of its own. That, and that a sign-in with it is not one
-with a new browser, is all that it grants. It stays when the person signs out.
+with a new browser, is all that it grants. It stays when the person signs out, and is worth nothing
+once the password is another.
 
-A cookie is `VERSION ID USER SINCE . SIGNATURE`: a random id, the account's id, and the time when it
-was given, in seconds since the epoch.
+A cookie is `VERSION ID USER SINCE ID USER SINCE … . SIGNATURE`, for a few accounts, as people share
+browsers: a random id, the account's id, and the time when it signed in, in microseconds since the
+epoch, so that it compares with the time at which the password was changed.
 """
 
 import re
 import secrets
-import time
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
 
+from authapp.domain.users import User
+from authapp.domain.visitors import KnownBrowser
 from authapp.sessions.cookie import Signer, SiteCookie
 from authapp.settings import SessionSettings
 
 LIFETIME = timedelta(days=365)
 # One that is in use is given anew after so long.
 RENEWAL = timedelta(days=90)
+# As many accounts share a browser; of more, those that have signed in last.
+MAX_ACCOUNTS = 4
 
+_ENTRY = r"~([\w-]{22})~([0-9a-f]{32})~(\d{1,17})"
+_ENTRIES = re.compile(_ENTRY, re.ASCII)
 _VALUE = re.compile(
-    r"(?P<signed>1~(?P<id>[\w-]{22})~(?P<user>[0-9a-f]{32})~(?P<since>\d{1,12}))"
-    r"\.(?P<signature>[\w-]{43})",
-    re.ASCII,
+    rf"(?P<signed>1(?:{_ENTRY}){{1,{MAX_ACCOUNTS}}})\.(?P<signature>[\w-]{{43}})", re.ASCII
 )
-
-
-@dataclass(frozen=True, slots=True)
-class KnownBrowser:
-    """`user_id` has signed in with the browser; `id` names this one of theirs."""
-
-    id: str
-    user_id: UUID
-    since: int
-
-    @classmethod
-    def new(cls, user_id: UUID) -> "KnownBrowser":
-        return cls(secrets.token_urlsafe(16), user_id, int(time.time()))
-
-    @property
-    def age(self) -> timedelta:
-        return timedelta(seconds=time.time() - self.since)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class KnownBrowserSigner:
-    """Turns known browsers into cookie values and back."""
+    """Turns what a browser is to several accounts into a cookie's value, and back."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._signer = Signer(secrets, "authapp known browser")
 
-    def dumps(self, browser: KnownBrowser) -> str:
-        return self._signer.sign(f"1~{browser.id}~{browser.user_id.hex}~{browser.since}")
+    def dumps(self, browsers: Sequence[KnownBrowser]) -> str:
+        return self._signer.sign("1" + "".join(map(_entry, browsers)))
 
-    def loads(self, value: str) -> KnownBrowser | None:
-        """None for anything that was not signed here, and for what is too old."""
+    def loads(self, value: str) -> Sequence[KnownBrowser]:
+        """None at all for anything that was not signed here, and none that is too old."""
         match = _VALUE.fullmatch(value)
         if match is None or not self._signer.is_signed(match["signed"], match["signature"]):
-            return None
-        browser = KnownBrowser(match["id"], UUID(match["user"]), int(match["since"]))
-        return browser if browser.age <= LIFETIME else None
+            return ()
+        oldest = datetime.now(UTC) - LIFETIME
+        browsers = (
+            KnownBrowser(browser_id, UUID(user), _EPOCH + int(since) * _MICROSECOND)
+            for browser_id, user, since in _ENTRIES.findall(match["signed"])
+        )
+        return tuple(browser for browser in browsers if browser.since >= oldest)
 
 
 class KnownBrowsers:
@@ -75,21 +69,27 @@ class KnownBrowsers:
         self._cookie = SiteCookie(settings, "device")
         self._signer = KnownBrowserSigner(settings.secret)
 
-    def of_request(self, request: IRequest) -> KnownBrowser | None:
-        found = (self._signer.loads(value) for value in self._cookie.values(request))
-        return next((browser for browser in found if browser is not None), None)
+    def of_request(self, request: IRequest) -> Sequence[KnownBrowser]:
+        """What the browser is to each account that has signed in with it, the newest first."""
+        found = map(self._signer.loads, self._cookie.values(request))
+        return next(filter(None, found), ())
 
-    def remember(self, request: IRequest, user_id: UUID) -> None:
-        """Makes the browser known to the account, if the request is committed."""
-        known = self.of_request(request)
-        if known is not None and known.user_id == user_id and known.age < RENEWAL:
+    def remember(self, request: IRequest, user: User, since: datetime) -> None:
+        """Makes the browser known to the account, which was signed in to or had its password
+        changed at `since`, if the request is committed."""
+        browsers = self.of_request(request)
+        if any(b.is_known_to(user) and since - b.since < RENEWAL for b in browsers):
             return
-        self._tell_when_committed(request, self._signer.dumps(KnownBrowser.new(user_id)))
+        new = KnownBrowser(secrets.token_urlsafe(16), user.id, since)
+        kept = [new, *_without(browsers, user.id)][:MAX_ACCOUNTS]
+        self._tell_when_committed(request, self._signer.dumps(kept))
 
-    def forget(self, request: IRequest) -> None:
-        """Makes it unknown to all accounts, if the request is committed."""
-        if self.of_request(request) is not None:
-            self._tell_when_committed(request, None)
+    def forget(self, request: IRequest, user_id: UUID) -> None:
+        """Makes it unknown to the account, if the request is committed."""
+        browsers = self.of_request(request)
+        kept = _without(browsers, user_id)
+        if len(kept) < len(browsers):
+            self._tell_when_committed(request, self._signer.dumps(kept) if kept else None)
 
     def _tell_when_committed(self, request: IRequest, value: str | None) -> None:
         outcomes: list[bool] = []
@@ -105,3 +105,12 @@ class KnownBrowsers:
 
         request.tm.get().addAfterCommitHook(outcomes.append)
         request.add_response_callback(tell)
+
+
+def _without(browsers: Sequence[KnownBrowser], user_id: UUID) -> Sequence[KnownBrowser]:
+    return [browser for browser in browsers if browser.user_id != user_id]
+
+
+def _entry(browser: KnownBrowser) -> str:
+    since = (browser.since - _EPOCH) // _MICROSECOND
+    return f"~{browser.id}~{browser.user_id.hex}~{since}"

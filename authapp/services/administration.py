@@ -165,14 +165,16 @@ class Administration:
             raise NoSuchAccount
         refuse(password=self._policy.problems(password, name=user.name, email=user.email))
         new_hash = self._hasher.hash(password)
-        user = self._held(user_id, by=None)
-        credentials = self._users.credentials_of(user_id)
-        if credentials is None:
+        self._held(user_id, by=None)
+        found = self._users.credentials_of(user_id)
+        changed = None
+        if found is not None:
+            changed = self._users.change_password(user_id, found.password_hash, new_hash)
+        if changed is None:
             raise NoSuchAccount
-        self._users.replace_password_hash(user_id, credentials.password_hash, new_hash)
-        self._announcer.announce(PasswordChanged(user=user))
-        self._revocations.of_everything(user)
-        return user
+        self._announcer.announce(PasswordChanged(user=changed))
+        self._revocations.of_everything(changed)
+        return changed
 
     def disable(self, user_id: UUID, by: User | None = None) -> User:
         """Keeps the person out from their next request on; nothing happens where that is so

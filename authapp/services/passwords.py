@@ -11,8 +11,9 @@ from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, Use
 from authapp.domain.events import Announcer, SignInFailed, WrongPassword
 from authapp.domain.passwords import PasswordHasher, presented_problems
 from authapp.domain.text import is_storable
-from authapp.domain.throttle import Limit, Visitor
+from authapp.domain.throttle import Limit
 from authapp.domain.users import EMAIL_MAX_LENGTH, Credentials, User, UserRepository, fold_email
+from authapp.domain.visitors import Visitor
 from authapp.services.attempts import Attempts
 
 
@@ -103,8 +104,9 @@ class Passwords:
         signed in to it before has attempts of its own. When it has used them up, it is one like
         any other.
         """
-        if user is not None and visitor.known_to == user.id:
-            subject = f"{user.id} {visitor.browser}"
+        browser = visitor.browser_of(user) if user is not None else None
+        if browser is not None:
+            subject = f"{browser.user_id} {browser.id}"
             own = [self._limits.at_account("sign_in from a known browser", subject)]
             if self._attempts.are_left(own):
                 return own, []

@@ -1,13 +1,11 @@
 """A new password for whoever has forgotten the old one, and reads the account's mail."""
 
-from uuid import UUID
-
 from authapp.domain.events import Announcer, EmailVerified, PasswordReset
 from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.throttle import Visitor
 from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
 from authapp.domain.users import User, UserRepository, fold_email
+from authapp.domain.visitors import Visitor
 from authapp.services.attempts import Attempts
 from authapp.services.links import Link, Links
 from authapp.services.passwords import presented_email_problems, refuse
@@ -72,7 +70,7 @@ class Recovery:
         # Before anything is written, so that no row is locked meanwhile.
         new_hash = self._hasher.hash(new_password)
         self._forgive(user)
-        user = self._replace_password_hash(link, new_hash)
+        user = self._change_password(link, new_hash)
         self._links.use(link, user)
         self._announcer.announce(PasswordReset(user=user))
         self._revocations.of_everything(user)
@@ -94,24 +92,19 @@ class Recovery:
             ]
         )
 
-    def _replace_password_hash(self, link: Link, new_hash: str) -> User:
+    def _change_password(self, link: Link, new_hash: str) -> User:
         """The account, which from now on nobody else can change before the transaction ends.
 
         A sign-in may have upgraded the hash of the old password since it was read. If the password
         was changed, the token is void by now, as will turn out when it is used.
         """
         account = link.account
-        if self._users.replace_password_hash(account.user.id, account.password_hash, new_hash):
-            return self._user(account.user.id)
+        changed = self._users.change_password(account.user.id, account.password_hash, new_hash)
+        if changed is not None:
+            return changed
         current = self._users.credentials_of(account.user.id)
-        if current is None or not self._users.replace_password_hash(
-            current.user.id, current.password_hash, new_hash
-        ):
+        if current is not None:
+            changed = self._users.change_password(current.user.id, current.password_hash, new_hash)
+        if changed is None:
             raise TokenInvalid
-        return self._user(current.user.id)
-
-    def _user(self, user_id: UUID) -> User:
-        user = self._users.by_id(user_id)
-        if user is None:
-            raise TokenInvalid
-        return user
+        return changed

@@ -47,7 +47,7 @@ class Revocations:
     ) -> None:
         """Also voids what would let somebody in later: links that were sent, and those that wait to
         be. A link to a new password that waits is made for whoever reads the account's mail then,
-        and stays."""
+        and stays; the letter is dropped where the password was changed meanwhile."""
         self.of_sessions(user, keep=keep, by=by)
         # In this order: a letter that is being written has its token first, and then makes sure
         # that it has not been withdrawn.

@@ -37,8 +37,9 @@ from authapp.domain.second_factor import (
     read_recovery_code,
     recovery_code_hash,
 )
-from authapp.domain.throttle import Limit, Visitor
+from authapp.domain.throttle import Limit
 from authapp.domain.users import Credentials, User, UserRepository
+from authapp.domain.visitors import Visitor
 from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords, refuse
 from authapp.services.revocations import Revocations
@@ -210,8 +211,9 @@ class SecondFactors:
 
         As with passwords, a browser that has signed in before has attempts of its own.
         """
-        if visitor.known_to == user.id:
-            subject = f"{user.id} {visitor.browser}"
+        browser = visitor.browser_of(user)
+        if browser is not None:
+            subject = f"{browser.user_id} {browser.id}"
             own = [self._limits.at_account(f"{_ACTION} from a known browser", subject)]
             if self._attempts.are_left(own):
                 return own

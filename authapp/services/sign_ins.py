@@ -1,8 +1,8 @@
 """The end of a sign-in, whatever factors it took, and of being signed in."""
 
 from authapp.domain.events import Announcer, SignedIn, SignedOut
-from authapp.domain.throttle import Visitor
 from authapp.domain.users import User
+from authapp.domain.visitors import Visitor
 
 
 class SignIns:
@@ -13,7 +13,7 @@ class SignIns:
 
     def completed(self, user: User, visitor: Visitor, *, second_factor: bool = False) -> None:
         """All factors that the account has were given."""
-        is_new = visitor.known_to != user.id
+        is_new = visitor.browser_of(user) is None
         event = SignedIn(user=user, new_device=is_new, second_factor=second_factor)
         self._announcer.announce(event)
 

@@ -11,7 +11,6 @@ from authapp.domain.events import (
     UserSignedUp,
 )
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.throttle import Visitor
 from authapp.domain.users import (
     User,
     UserRepository,
@@ -19,6 +18,7 @@ from authapp.domain.users import (
     email_problems,
     name_problems,
 )
+from authapp.domain.visitors import Visitor
 from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords, refuse, wrong_current_password
 from authapp.services.revocations import Revocations
@@ -77,8 +77,9 @@ class Accounts:
         self._announcer.announce(ProfileChanged(user=user))
         return user
 
-    def change_password(self, user_id: UUID, current: str, new: str, *, keep: UUID | None) -> None:
+    def change_password(self, user_id: UUID, current: str, new: str, *, keep: UUID | None) -> User:
         """Sets a new password and ends the user's sessions, but for the one with the id `keep`.
+        Gives the user as of then.
 
         Raises `InvalidInput` for the fields `current_password` and `new_password`,
         `TooManyAttempts`, `UserNotFound`, and `SessionEnded` where `keep` is no more.
@@ -87,11 +88,13 @@ class Accounts:
         problems = self._policy.problems(new, name=user.name, email=user.email)
         found = self._passwords.check_current(user_id, current, new_password=problems)
         new_hash = self._hasher.hash(new)
-        if not self._users.replace_password_hash(user_id, found.password_hash, new_hash):
+        changed = self._users.change_password(user_id, found.password_hash, new_hash)
+        if changed is None:
             raise wrong_current_password()  # By now: another browser has just changed it.
         self._revocations.check_alive(keep)
-        self._announcer.announce(PasswordChanged(user=found.user))
-        self._revocations.of_everything(found.user, keep=keep)
+        self._announcer.announce(PasswordChanged(user=changed))
+        self._revocations.of_everything(changed, keep=keep)
+        return changed
 
     def delete(
         self, user_id: UUID, current_password: str, *, session_id: UUID | None = None

@@ -46,7 +46,7 @@ def change_password(request: IRequest) -> Response:
     session = request.session
     try:
         form.check()
-        request.accounts.change_password(
+        user = request.accounts.change_password(
             request.identity.id, form["current_password"], form["new_password"], keep=session.id
         )
     except InvalidInput as error:
@@ -55,6 +55,8 @@ def change_password(request: IRequest) -> Response:
         return throttled(request, "account_password", form, error, user=request.identity)
     session.rotate()
     keep_confirmation(request, request.confirmations.now())
+    # Others in which somebody has signed in with the old password are new ones from now on.
+    request.registry[KnownBrowsers].remember(request, user, user.password_changed_at)
     if not request.wants_json:
         session.flash("Your password has been changed. All other sessions have ended.", "success")
     return done(request, location=request.route_path("account"), status=204)
@@ -68,17 +70,16 @@ def show_delete(request: IRequest) -> Response:
 @view_config(route_name="account_delete", request_method="POST", permission="account")
 def delete(request: IRequest) -> Response:
     form = Form(request, "current_password")
+    user_id = request.identity.id
     try:
         form.check()
-        request.accounts.delete(
-            request.identity.id, form["current_password"], session_id=request.session.id
-        )
+        request.accounts.delete(user_id, form["current_password"], session_id=request.session.id)
     except InvalidInput as error:
         return refused(request, "account_delete", form, error.problems, user=request.identity)
     except TooManyAttempts as error:
         return throttled(request, "account_delete", form, error, user=request.identity)
     forget(request)
-    request.registry[KnownBrowsers].forget(request)
+    request.registry[KnownBrowsers].forget(request, user_id)
     return done(request, location=request.route_path("home"), status=204)
 
 

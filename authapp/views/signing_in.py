@@ -5,17 +5,14 @@ from datetime import datetime
 from pyramid.interfaces import IRequest
 from pyramid.security import remember
 
-from authapp.domain.throttle import Visitor
 from authapp.domain.users import User
+from authapp.domain.visitors import Visitor
 from authapp.security.known_browsers import KnownBrowsers
 from authapp.security.recent import CONFIRMED_AT
 
 
 def visitor_of(request: IRequest) -> Visitor:
-    browser = request.registry[KnownBrowsers].of_request(request)
-    if browser is None:
-        return Visitor(request.remote_addr)
-    return Visitor(request.remote_addr, browser.user_id, browser.id)
+    return Visitor(request.remote_addr, request.registry[KnownBrowsers].of_request(request))
 
 
 def signed_in(
@@ -30,8 +27,9 @@ def begin_session(request: IRequest, user: User, *, persistent: bool | None = No
     """Makes the session that of `user`, who has just shown who they are, and the browser one that
     is known to the account."""
     remember(request, user.id, persistent=persistent)
-    keep_confirmation(request, request.confirmations.now())
-    request.registry[KnownBrowsers].remember(request, user.id)
+    now = request.confirmations.now()
+    keep_confirmation(request, now)
+    request.registry[KnownBrowsers].remember(request, user, now)
 
 
 def keep_confirmation(request: IRequest, confirmed_at: datetime) -> None:

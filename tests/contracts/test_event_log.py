@@ -42,6 +42,7 @@ def user(user_id: UUID) -> User:
         status=Status.ACTIVE,
         email_verified_at=None,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 

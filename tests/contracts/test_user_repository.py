@@ -43,6 +43,7 @@ class TestUserRepository:
         assert user.status is Status.ACTIVE
         assert user.email_verified_at is None
         assert user.created_at.tzinfo is not None
+        assert user.password_changed_at == user.created_at
 
     def test_every_user_has_an_id_of_their_own(self, users: UserRepository):
         assert users.add("Ada", "ada@example.com", HASH).id != users.add("Bo", "bo@b.org", HASH).id
@@ -157,6 +158,30 @@ class TestUserRepository:
 
     def test_nobody_has_a_password_hash_to_replace(self, users: UserRepository):
         assert users.replace_password_hash(uuid4(), HASH, OTHER_HASH) is False
+
+    def test_a_new_password_has_the_time_since_when_it_is_the_account_s(
+        self, users: UserRepository
+    ):
+        ada = users.add("Ada", "ada@example.com", HASH)
+        bo = users.add("Bo", "bo@example.com", HASH)
+
+        changed = users.change_password(ada.id, HASH, OTHER_HASH)
+
+        assert changed is not None
+        assert changed == replace(ada, password_changed_at=changed.password_changed_at)
+        assert changed.password_changed_at > ada.password_changed_at
+        assert users.credentials("ada@example.com") == Credentials(changed, OTHER_HASH)
+        assert users.credentials("bo@example.com") == Credentials(bo, HASH)
+
+    def test_a_password_that_was_changed_meanwhile_stays(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", OTHER_HASH)
+
+        assert users.change_password(ada.id, HASH, "$2b$04$" + "c" * 53) is None
+
+        assert users.credentials("ada@example.com") == Credentials(ada, OTHER_HASH)
+
+    def test_nobody_has_a_password_to_change(self, users: UserRepository):
+        assert users.change_password(uuid4(), HASH, OTHER_HASH) is None
 
     def test_credentials_are_found_by_id_too(self, users: UserRepository):
         user = users.add("Ada", "ada@example.com", "a hash")
@@ -337,6 +362,57 @@ def test_whoever_holds_a_user_waits_for_a_sign_in_that_is_under_way(
         one.commit()
 
         assert held.result(timeout=10) == ada
+        other.rollback()
+
+
+def test_a_password_is_changed_later_than_the_sign_in_that_it_has_waited_for(
+    engine: Engine, db: Connection, ada: User
+):
+    """So that no browser is known by the old one, whichever of the two has begun first."""
+    with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
+        other.execute(text("SELECT"))
+        assert SqlUserRepository(BoundConnections(one)).hold_unchanged(Credentials(ada, HASH))
+        users = SqlUserRepository(BoundConnections(other))
+        changed = thread.submit(users.change_password, ada.id, HASH, OTHER_HASH)
+        wait_until_blocked(db)
+        signed_in_at = one.execute(text("SELECT clock_timestamp()")).scalar_one()
+        one.commit()
+
+        user = changed.result(timeout=10)
+        assert user is not None
+        assert user.password_changed_at > signed_in_at
+        other.rollback()
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_of_two_who_change_a_password_at_once_the_second_does_only_if_the_first_gives_up(
+    engine: Engine, db: Connection, ada: User, end: str
+):
+    with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
+        SqlUserRepository(BoundConnections(one)).change_password(ada.id, HASH, "first")
+        users = SqlUserRepository(BoundConnections(other))
+        second = thread.submit(users.change_password, ada.id, HASH, "second")
+        wait_until_blocked(db)
+        getattr(one, end)()
+
+        assert (second.result(timeout=10) is not None) is (end == "rollback")
+        other.rollback()
+
+
+def test_a_password_is_changed_whatever_else_is_changed_meanwhile(
+    engine: Engine, db: Connection, ada: User
+):
+    with ThreadPoolExecutor(1) as thread, engine.connect() as one, engine.connect() as other:
+        SqlUserRepository(BoundConnections(one)).rename(ada.id, "Countess")
+        users = SqlUserRepository(BoundConnections(other))
+        changed = thread.submit(users.change_password, ada.id, HASH, OTHER_HASH)
+        wait_until_blocked(db)
+        one.commit()
+
+        user = changed.result(timeout=10)
+        assert user is not None
+        assert user.name == "Countess"
+        assert users.credentials_of(ada.id) == Credentials(user, OTHER_HASH)
         other.rollback()
 
 

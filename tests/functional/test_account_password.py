@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from authapp.domain.throttle import Visitor
+from authapp.domain.visitors import Visitor
 from tests.functional.lab import Note
 from tests.functional.support import (
     EMAIL,

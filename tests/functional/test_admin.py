@@ -9,8 +9,8 @@ import pytest
 import webtest
 from sqlalchemy import text
 
-from authapp.domain.throttle import Visitor
 from authapp.domain.users import Role
+from authapp.domain.visitors import Visitor
 from authapp.repositories import ENGINE
 from authapp.security.recent import CONFIRMED_AT
 from authapp.testing import sign_in_as

@@ -9,6 +9,9 @@ from sqlalchemy import text
 
 from authapp.domain.tokens import Purpose, new_token
 from authapp.repositories import ENGINE
+from authapp.repositories.connections import BoundConnections
+from authapp.repositories.tokens import SqlTokenRepository
+from authapp.repositories.users import SqlUserRepository
 from authapp.views.signing_in import visitor_of
 from tests.conftest import make_app
 from tests.functional.conftest import HOST
@@ -44,6 +47,7 @@ from tests.functional.support import (
     token_for,
 )
 from tests.functional.waiting import wait_until_blocked
+from tests.mailing import deliver, link_in
 
 FORGOT = "/forgot-password"
 PAGE = "reset-password"
@@ -616,6 +620,66 @@ def test_letter_is_posted_only_if_the_request_is_committed(app, db):
         assert fill_in(page, FORGOT, email=EMAIL).status_int == 500
 
     assert letters(db) == []
+
+
+# Letters that wait.
+
+
+def change_password(app):
+    fields = {"current_password": PASSWORD, "new_password": NEW}
+    return fill_in(app.get("/account/password"), "/account/password", **fields)
+
+
+def test_letter_that_waited_while_the_password_was_changed_is_not_sent(app, ada, db):
+    ask(another(app))
+    change_password(app)
+    forgotten = [message for message in deliver(app) if is_reset(message)]
+    assert forgotten == []
+    assert "reset_password" not in [kind for kind, _ in letters(db)]
+    assert "password_reset_requested" not in events(db)
+
+    ask(another(app))
+    [message] = deliver(app)
+    assert reset(another(app), link_in(message).rpartition("/")[2], PASSWORD).status_int == 303
+
+
+def test_letter_that_waited_while_the_password_was_reset_is_not_sent(app, token, db):
+    ask(another(app))
+    reset(another(app), token)
+
+    assert [message for message in deliver(app) if is_reset(message)] == []
+
+
+def test_letter_that_was_given_up_is_not_sent_after_a_change_either(app, ada, db):
+    ask(another(app))
+    db.execute(text("UPDATE outbox SET due_at = NULL, attempts = 9"))
+    change_password(app)
+    db.execute(text("UPDATE outbox SET due_at = now(), attempts = 1"))
+
+    assert [message for message in deliver(app) if is_reset(message)] == []
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_letter_that_is_written_during_a_change_waits_for_how_it_ends(app, ada, db, end):
+    """Its token comes behind those that the change makes void."""
+    engine = app.app.registry[ENGINE]
+    ask(another(app))
+    with ThreadPoolExecutor(1) as thread, engine.connect() as changing:
+        users = SqlUserRepository(BoundConnections(changing))
+        found = users.credentials_of(ada)
+        assert found is not None
+        assert users.change_password(ada, found.password_hash, "another hash")
+        SqlTokenRepository(BoundConnections(changing)).revoke(ada)
+        delivered = thread.submit(deliver, app)
+        wait_until_blocked(db)
+        getattr(changing, end)()
+
+        sent = [message for message in delivered.result(timeout=10) if is_reset(message)]
+    assert len(sent) == (1 if end == "rollback" else 0)
+
+
+def is_reset(message):
+    return "/reset-password/" in message.text
 
 
 def test_reset_needs_one_connection_at_a_time(migrated_url, db):

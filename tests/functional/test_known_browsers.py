@@ -1,10 +1,13 @@
-import time
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import bcrypt
 import pytest
 from sqlalchemy import text
 
-from authapp.security.known_browsers import LIFETIME, RENEWAL, KnownBrowser, KnownBrowserSigner
+from authapp.domain.tokens import Purpose
+from authapp.domain.visitors import KnownBrowser
+from authapp.security.known_browsers import LIFETIME, MAX_ACCOUNTS, RENEWAL, KnownBrowserSigner
 from authapp.views.signing_in import signed_in, visitor_of
 from tests.functional.lab import Note
 from tests.functional.support import (
@@ -23,13 +26,29 @@ from tests.functional.support import (
     sign_in,
     sign_out,
     sign_up,
+    token_for,
 )
 
+BO = "bo@example.com"
 HTTPS = {"wsgi.url_scheme": "https"}
 
 
+OTHER = "quite another password"
+SIGNER = KnownBrowserSigner((SECRET,))
+
+
 def known_in(value):
-    return KnownBrowserSigner((SECRET,)).loads(value)
+    """The one account in a cookie."""
+    [browser] = SIGNER.loads(value)
+    return browser
+
+
+def accounts_in(value):
+    return [browser.user_id for browser in SIGNER.loads(value)]
+
+
+def browser_since(since, user_id):
+    return KnownBrowser("i" * 22, user_id, since)
 
 
 def devices(answer):
@@ -39,6 +58,10 @@ def devices(answer):
 def user_id(db, email=EMAIL):
     statement = text("SELECT id FROM users WHERE email = :email")
     return db.execute(statement, {"email": email}).scalar_one()
+
+
+def stored_hash(db):
+    return db.execute(text("SELECT password_hash FROM users")).scalar_one()
 
 
 def new_device(db):
@@ -81,8 +104,9 @@ def test_whoever_has_it_is_not_given_it_again(app):
 
 def test_it_is_renewed_when_it_has_been_in_use_for_long(app, db):
     sign_up(another(app))
-    old = KnownBrowser("i" * 22, user_id(db), int(time.time() - RENEWAL.total_seconds() - 9))
-    app.set_cookie("device", KnownBrowserSigner((SECRET,)).dumps(old))
+    db.execute(text("UPDATE users SET password_changed_at = now() - interval '1 year'"))
+    old = browser_since(datetime.now(UTC) - RENEWAL - timedelta(seconds=9), user_id(db))
+    app.set_cookie("device", SIGNER.dumps([old]))
 
     renewed = known_in(device_cookie(sign_in(app)).value)
 
@@ -91,15 +115,34 @@ def test_it_is_renewed_when_it_has_been_in_use_for_long(app, db):
     assert new_device(db) == [False]
 
 
-def test_another_account_s_sign_in_replaces_it(app, db):
-    sign_up(another(app), email="eve@example.com", name="Eve")
+def test_two_who_share_a_browser_are_both_known_by_one_cookie(app, db):
+    sign_up(another(app), email=BO, name="Bo")
     sign_up(app)
+    sign_out(app)
+    [cookie] = devices(sign_in(app, email=BO))  # New to him.
 
-    fields = {"email": "eve@example.com", "password": PASSWORD}
-    answer = app.post_json("/sign-in", fields, status=200)
+    for _ in range(3):
+        for email in (EMAIL, BO):
+            sign_out(app)
+            assert devices(sign_in(app, email=email)) == []
 
-    assert known_in(device_cookie(answer).value).user_id == user_id(db, "eve@example.com")
-    assert new_device(db) == [True]
+    assert accounts_in(cookie.value) == [user_id(db, BO), user_id(db)]
+    assert new_device(db) == [True] + [False] * 6
+    assert letters(db) == ["new_sign_in"]
+
+
+def test_of_many_who_share_a_browser_those_are_known_who_are_newest(app, db):
+    emails = [f"user{number}@example.com" for number in range(MAX_ACCOUNTS + 1)]
+    for email in emails:
+        value = device_cookie(sign_up(app, email=email)).value
+        sign_out(app)
+
+    assert accounts_in(value) == [user_id(db, email) for email in reversed(emails[1:])]
+    assert len(value) < 400
+    for email in (emails[1], emails[0]):
+        sign_in(app, email=email)
+        sign_out(app)
+    assert new_device(db) == [False, True]
 
 
 def test_refusals_and_pages_give_none(app):
@@ -132,6 +175,141 @@ def test_leaving_takes_it_away(app):
     assert answer.status_int == 303
     assert is_cleared(device_cookie(answer))
     assert "device" not in app.cookies
+
+
+def test_leaving_takes_nothing_from_others_who_share_the_browser(app, db):
+    sign_up(app, email=BO, name="Bo")
+    sign_out(app)
+    sign_up(app)
+
+    answer = fill_in(app.get("/account/delete"), "/account/delete", current_password=PASSWORD)
+
+    assert accounts_in(device_cookie(answer).value) == [user_id(db, BO)]
+    assert devices(sign_in(app, email=BO)) == []
+    assert new_device(db) == [False]
+
+
+def test_leaving_with_a_browser_that_is_known_to_others_only_says_nothing(app, db):
+    sign_up(app)
+    app.set_cookie("device", SIGNER.dumps([browser_since(datetime.now(UTC), uuid4())]))
+
+    answer = fill_in(app.get("/account/delete"), "/account/delete", current_password=PASSWORD)
+
+    assert answer.status_int == 303
+    assert devices(answer) == []
+
+
+# When it is worth nothing any more: the password is another.
+
+
+@pytest.fixture
+def intruder(app):
+    """A browser in which somebody has signed in who has come by the password."""
+    browser = another(app)
+    sign_up(app)
+    sign_in(browser)
+    sign_out(browser)
+    return browser
+
+
+def change_password(app):
+    page = app.get("/account/password")
+    fields = {"current_password": PASSWORD, "new_password": OTHER}
+    return fill_in(page, "/account/password", **fields)
+
+
+def reset_password(app, db):
+    address = f"/reset-password/{token_for(db, user_id(db), Purpose.RESET_PASSWORD)}"
+    return fill_in(app.get(address), address, new_password=OTHER)
+
+
+def is_new(db, browser):
+    """Whether signing in with the browser, with the password as it is now, is told of."""
+    before = len(letters(db))
+    browser.post_json("/sign-in", {"email": EMAIL, "password": OTHER}, status=200)
+    assert new_device(db)[-1] is (len(letters(db)) > before)
+    return new_device(db)[-1]
+
+
+def has_attempts_of_its_own(app, browser):
+    """Whether one can sign in with it while somebody attacks the account from elsewhere."""
+    attacker = another(app)
+    wrong = {"email": EMAIL, "password": "wrong password"}
+    while attacker.post_json("/sign-in", wrong, status="*").status_int != 429:
+        pass
+    answer = browser.post_json("/sign-in", {"email": EMAIL, "password": OTHER}, status="*")
+    return answer.status_int == 200
+
+
+def test_changed_password_makes_every_other_browser_a_new_one(app, db, intruder):
+    change_password(app)
+
+    assert is_new(db, intruder)
+
+
+def test_after_a_change_other_browsers_have_no_attempts_of_their_own(app, intruder):
+    change_password(app)
+
+    assert not has_attempts_of_its_own(app, intruder)
+
+
+def test_owner_s_browser_stays_known_when_the_password_is_changed_in_it(app, db, intruder):
+    before = app.cookies["device"]
+
+    answer = change_password(app)
+
+    after = known_in(device_cookie(answer).value)
+    assert after.user_id == user_id(db)
+    assert after.id != known_in(before).id
+    assert not is_new(db, app)
+    assert has_attempts_of_its_own(app, app)
+    # Not so whoever has a copy of the cookie from before.
+    intruder.set_cookie("device", before)
+    assert not has_attempts_of_its_own(app, intruder)
+
+
+def test_password_that_is_not_changed_after_all_leaves_browsers_as_they_were(app, db, intruder):
+    fields = {"current_password": "wrong password", "new_password": OTHER}
+    answer = app.post_json("/account/password", fields, status=400)
+
+    assert devices(answer) == []
+    sign_in(intruder)
+    assert new_device(db) == [True, False]
+
+
+def test_others_who_share_the_browser_stay_known_when_one_changes_the_password(app, db):
+    sign_up(app, email=BO, name="Bo")
+    sign_out(app)
+    sign_up(app)
+
+    answer = change_password(app)
+
+    assert accounts_in(device_cookie(answer).value) == [user_id(db), user_id(db, BO)]
+    sign_out(app)
+    sign_in(app, email=BO)
+    assert new_device(db) == [False]
+
+
+def test_password_that_is_reset_makes_every_browser_a_new_one(app, db, intruder):
+    assert devices(reset_password(app, db)) == []
+
+    assert not has_attempts_of_its_own(app, intruder)
+    db.execute(text("DELETE FROM throttles"))
+    assert is_new(db, intruder)
+    assert is_new(db, app)
+    assert not is_new(db, app)
+
+
+def test_hash_that_is_upgraded_at_sign_in_leaves_browsers_known(app, db, intruder):
+    cheaper = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).replace(b"$2b$", b"$2a$")
+    db.execute(text("UPDATE users SET password_hash = :h"), {"h": cheaper.decode()})
+
+    sign_in(intruder)
+    sign_out(app)
+    sign_in(app)
+
+    assert stored_hash(db) != cheaper.decode()
+    assert new_device(db) == [True, False, False]
 
 
 def test_it_is_not_given_when_the_sign_in_is_rolled_back(lab_app, db, view):
@@ -187,9 +365,9 @@ def test_it_grants_nothing(app):
 
 def test_forged_ones_are_none(app, db):
     sign_up(another(app))
-    good = KnownBrowser.new(user_id(db))
-    foreign = KnownBrowserSigner(("somebody else's secret, long enough",)).dumps(good)
-    other = KnownBrowserSigner((SECRET,)).dumps(KnownBrowser.new(uuid4()))
+    good, other_one = (browser_since(datetime.now(UTC), id_) for id_ in (user_id(db), uuid4()))
+    foreign = KnownBrowserSigner(("somebody else's secret, long enough",)).dumps([good])
+    other = SIGNER.dumps([other_one])
     signature = other.rpartition(".")[2]
 
     for value in (

@@ -9,7 +9,7 @@ import pytest
 import webtest
 from sqlalchemy import text
 
-from authapp.domain.throttle import Visitor
+from authapp.domain.visitors import Visitor
 from authapp.repositories import ENGINE
 from tests.conftest import make_app
 from tests.functional import lab

@@ -169,6 +169,8 @@ def test_database_of_the_first_version_goes_up_and_down_with_its_rows(empty, con
     with empty.connect() as connection:
         added = "SELECT DISTINCT notify_sign_in, second_factor_at FROM users"
         assert connection.execute(text(added)).all() == [(True, None)]
+        changed = "SELECT password_changed_at BETWEEN created_at AND now() FROM users"
+        assert connection.execute(text(changed)).scalars().all() == [True, True]
 
     alembic.command.downgrade(config, "0001")
 

@@ -194,8 +194,11 @@ def test_new_password_ends_all_sessions(run, create, db):
     create()
     add_session(db)
 
+    before = row(db)
+
     run("set-password", EMAIL, stdin="quite another one\r\n")
 
+    assert row(db).password_changed_at > before.password_changed_at
     assert BcryptHasher(4).verify("quite another one", row(db).password_hash)
     assert sessions(db) == 0
     assert events(db)[1:] == ["password_changed"]

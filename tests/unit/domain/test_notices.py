@@ -19,6 +19,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 ABOUT_ADA = {"name": "Ada", "email": "ada@example.com"}
 EVENTS = [e for e in AccountEvent.__subclasses__() if e.__module__ == events.__name__]

@@ -31,6 +31,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=NOW,
+    password_changed_at=NOW,
     second_factor_at=NOW,
 )
 PLAIN = replace(ADA, second_factor_at=None)

@@ -28,6 +28,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 
 

@@ -235,6 +235,28 @@ class TestResetPassword:
         assert world.announcer.kinds == ["password_reset_requested"]
         assert world.announcer.events[0].user == world.ada
 
+    def test_it_is_dropped_where_the_password_was_changed_after_it_was_asked_for(self, world):
+        posted = world.posted(LetterKind.RESET_PASSWORD)
+        world.alter(password_changed_at=posted.created_at)
+        assert world.writer.write(posted) is not None
+        world.tokens.tokens.clear()
+        world.announcer.events.clear()
+
+        world.alter(password_changed_at=posted.created_at + timedelta(microseconds=1))
+
+        assert world.writer.write(posted) is None
+        assert world.tokens.tokens == {}
+        assert world.announcer.events == []
+
+    def test_it_is_dropped_where_the_password_is_being_changed_while_it_is_written(self, world):
+        def add(*arguments):
+            world.alter(password_changed_at=datetime.now(UTC) + timedelta(seconds=1))
+
+        world.tokens.add = add
+
+        assert self.write(world) is None
+        assert world.announcer.events == []
+
     def test_link_of_an_earlier_attempt_stays_good(self, world):
         """It may have arrived, though the server did not say so."""
         links = {link_in(self.write(world, attempt=attempt)) for attempt in (1, 2)}

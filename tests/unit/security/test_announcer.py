@@ -42,6 +42,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 HOME = Client("192.0.2.1", "Browser/1.0")
 HAPPENED = SignedOut(user=ADA)
@@ -281,7 +282,7 @@ class TestLine:
         admin = UUID(int=2)
         event = RoleChanged(
             user=ADA,
-            by=User(admin, "Bo", "b@c", Role.ADMIN, Status.ACTIVE, None, ADA.created_at),
+            by=replace(ADA, id=admin, role=Role.ADMIN),
             old_role=Role.MEMBER,
             new_role=Role.ADMIN,
         )

@@ -22,6 +22,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 ADMIN = replace(ADA, id=UUID(int=2), role=Role.ADMIN)
 DISABLED = replace(ADMIN, status=Status.DISABLED)

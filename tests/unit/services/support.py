@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from authapp.domain.passwords import PasswordHasher, PasswordPolicy
-from authapp.domain.throttle import Limits, Rate, Visitor
+from authapp.domain.throttle import Limits, Rate
 from authapp.domain.users import User
+from authapp.domain.visitors import KnownBrowser, Visitor
 from authapp.security.passwords import BcryptHasher
 from authapp.services.attempts import Attempts
 from authapp.services.passwords import Passwords
@@ -44,6 +45,10 @@ class RecordingUsers(InMemoryUserRepository):
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         self._steps.append("replace")
         return super().replace_password_hash(user_id, old, new)
+
+    def change_password(self, user_id: UUID, old: str, new: str) -> User | None:
+        self._steps.append("change")
+        return super().change_password(user_id, old, new)
 
 
 class RecordingThrottle(InMemoryThrottle):
@@ -115,6 +120,11 @@ class Ports:
             revocations=self.revocations(),
             announcer=self.announcer,
         )
+
+
+def browser(user: User) -> KnownBrowser:
+    """One that has become known to the account at the first moment at which it could."""
+    return KnownBrowser("laptop", user.id, user.password_changed_at)
 
 
 def codes(refused: Any) -> dict[str, list[str]]:

@@ -5,7 +5,8 @@ import pytest
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
 from authapp.domain.events import SignInFailed, Throttled, WrongPassword
-from authapp.domain.throttle import TooManyAttempts, Visitor
+from authapp.domain.throttle import TooManyAttempts
+from authapp.domain.visitors import Visitor
 from authapp.security.passwords import BcryptHasher
 from tests.fakes import RecordingHasher
 from tests.unit.services.support import (
@@ -15,6 +16,7 @@ from tests.unit.services.support import (
     HOME,
     PASSWORD,
     QUARTER,
+    browser,
     codes,
 )
 
@@ -355,7 +357,7 @@ class TestThrottlingOfSignIns:
     ):
         self.fail(passwords, 3, visitor=self.AWAY)
 
-        known = Visitor(self.AWAY.address, known_to=ada.id)
+        known = Visitor(self.AWAY.address, [browser(ada)])
         assert passwords.authenticate(EMAIL, PASSWORD, known).user == ada
         with pytest.raises(TooManyAttempts):
             passwords.authenticate(EMAIL, PASSWORD, self.AWAY)
@@ -363,17 +365,51 @@ class TestThrottlingOfSignIns:
     def test_a_known_browser_has_attempts_of_its_own_and_then_those_of_any_other(
         self, passwords, ada
     ):
-        known = Visitor(HOME.address, known_to=ada.id, browser="laptop")
+        known = Visitor(HOME.address, [browser(ada)])
         self.fail(passwords, 3 + 3, visitor=known)
 
         with pytest.raises(TooManyAttempts):
             passwords.authenticate(EMAIL, PASSWORD, known)
 
-    def test_a_browser_that_another_account_knows_is_like_any_other(self, passwords, ada):
+    def test_a_browser_that_another_account_knows_is_like_any_other(self, users, passwords, ada):
+        eve = users.add("Eve", "eve@example.com", "hash")
         self.fail(passwords, 3)
 
         with pytest.raises(TooManyAttempts):
-            passwords.authenticate(EMAIL, PASSWORD, Visitor(HOME.address, known_to=uuid4()))
+            passwords.authenticate(EMAIL, PASSWORD, Visitor(HOME.address, [browser(eve)]))
+
+    def test_each_account_that_shares_a_browser_has_attempts_of_its_own_with_it(
+        self, users, passwords, ada
+    ):
+        eve = users.add("Eve", "eve@example.com", HASHER.hash(PASSWORD))
+        shared = Visitor(HOME.address, [browser(eve), browser(ada)])
+        self.fail(passwords, 3, visitor=self.AWAY)
+        self.fail(passwords, 3, "eve@example.com", visitor=Visitor("203.0.113.9"))
+        self.fail(passwords, 2, visitor=shared)
+        self.fail(passwords, 2, "eve@example.com", visitor=shared)
+
+        assert passwords.authenticate(EMAIL, PASSWORD, shared).user == ada
+        assert passwords.authenticate("eve@example.com", PASSWORD, shared).user == eve
+
+    def test_a_browser_from_before_the_password_was_changed_is_like_any_other(
+        self, users, passwords, ada
+    ):
+        known = Visitor(self.AWAY.address, [browser(ada)])
+        old = users.credentials(EMAIL).password_hash
+        users.change_password(ada.id, old, HASHER.hash("another one"))
+        self.fail(passwords, 3)
+
+        with pytest.raises(TooManyAttempts):
+            passwords.authenticate(EMAIL, "another one", known)
+
+    def test_a_browser_stays_known_when_the_hash_is_upgraded(self, ports, users, ada):
+        known = Visitor(self.AWAY.address, [browser(ada)])
+        passwords = ports.passwords(COSTLIER)
+        passwords.authenticate(EMAIL, PASSWORD, HOME)
+        assert users.credentials(EMAIL).password_hash.startswith("$2b$05$")
+        self.fail(passwords, 3)
+
+        assert passwords.authenticate(EMAIL, PASSWORD, known).user == ada
 
     def test_what_is_refused_as_impossible_is_not_counted(self, ports, passwords):
         for _ in range(10):

@@ -17,8 +17,9 @@ from authapp.domain.second_factor import (
     SecondFactorPolicy,
     SignInExpired,
 )
-from authapp.domain.throttle import Limits, Rate, TooManyAttempts, Visitor
+from authapp.domain.throttle import Limits, Rate, TooManyAttempts
 from authapp.domain.users import Role, User
+from authapp.domain.visitors import Visitor
 from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
@@ -34,6 +35,7 @@ from tests.fakes_accounts import (
     InMemoryTokens,
     RecordingAnnouncer,
 )
+from tests.unit.services.support import browser
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 HASHER = BcryptHasher(4)
@@ -300,13 +302,13 @@ class TestSigningIn:
         for _ in range(3):
             with pytest.raises(InvalidCredentials):
                 world.sign_in(WRONG)
-        known = Visitor("192.0.2.7", known_to=world.id)
+        known = Visitor("192.0.2.7", [browser(world.ada)])
 
         assert world.sign_in(world.code(), known) == world.ada
 
     def test_a_known_browser_has_no_more_attempts_than_any_other_beside_its_own(self, world: World):
         world.turn_on()
-        known = Visitor("192.0.2.7", known_to=world.id)
+        known = Visitor("192.0.2.7", [browser(world.ada)])
         for _ in range(6):
             with pytest.raises(InvalidCredentials):
                 world.sign_in(WRONG, known)
@@ -316,12 +318,26 @@ class TestSigningIn:
 
     def test_a_browser_that_is_known_to_others_has_none_of_its_own(self, world: World):
         world.turn_on()
+        eve = world.users.add("Eve", "eve@example.com", "hash")
         for _ in range(3):
             with pytest.raises(InvalidCredentials):
                 world.sign_in(WRONG)
 
         with pytest.raises(TooManyAttempts):
-            world.sign_in(world.code(), Visitor("192.0.2.7", known_to=uuid4()))
+            world.sign_in(world.code(), Visitor("192.0.2.7", [browser(eve)]))
+
+    def test_a_browser_from_before_the_password_was_changed_has_none_either(self, world: World):
+        world.turn_on()
+        known = Visitor("192.0.2.7", [browser(world.ada)])
+        old = world.users.credentials(EMAIL)
+        assert old is not None
+        world.users.change_password(world.id, old.password_hash, HASHER.hash("another one"))
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
+
+        with pytest.raises(TooManyAttempts):
+            world.sign_in(world.code(), known)
 
     def test_the_right_code_forgets_the_wrong_ones(self, world: World):
         world.turn_on()

@@ -20,6 +20,7 @@ ADA = User(
     status=Status.ACTIVE,
     email_verified_at=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 SETTINGS = load_session_settings({"session.secret": "not secret: the tests know it anyway"})
 

@@ -7,9 +7,10 @@ from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, Use
 from authapp.domain.events import PasswordChanged, ProfileChanged, UserDeleted, UserSignedUp
 from authapp.domain.mail import Letter, LetterKind
 from authapp.domain.passwords import PasswordPolicy
-from authapp.domain.throttle import TooManyAttempts, Visitor
+from authapp.domain.throttle import TooManyAttempts
 from authapp.domain.tokens import Purpose, Token
 from authapp.domain.users import Role, Status
+from authapp.domain.visitors import Visitor
 from tests.fakes import RecordingHasher
 from tests.unit.services.support import EMAIL, HASHER, HOME, PASSWORD, QUARTER, codes
 
@@ -182,13 +183,17 @@ class TestChangePassword:
 
         assert steps == [
             *("take", "verify", "clear"),
-            *("hash", "replace", ("revoke", ada.id, keep)),
+            *("hash", "change", ("revoke", ada.id, keep)),
         ]
 
     def test_it_is_told_of(self, ports, accounts, ada):
         accounts.change_password(ada.id, PASSWORD, self.NEW, keep=None)
 
-        assert ports.announcer.events == [PasswordChanged(user=ada)]
+        [event] = ports.announcer.events
+        assert isinstance(event, PasswordChanged)
+        assert event.user is not None
+        assert event.user == ports.users.by_id(ada.id)
+        assert event.user.password_changed_at > ada.password_changed_at
 
     def test_links_and_letters_that_were_sent_before_are_void(self, ports, accounts, ada):
         for purpose in Purpose:
@@ -228,14 +233,14 @@ class TestChangePassword:
 
         class Slow(RecordingHasher):
             def hash(self, password):
-                users.replace_password_hash(ada.id, old, "the first change")
+                users.change_password(ada.id, old, "the first change")
                 return super().hash(password)
 
         with pytest.raises(InvalidInput) as refused:
             ports.accounts(Slow(HASHER, [])).change_password(ada.id, PASSWORD, self.NEW, keep=None)
 
         assert codes(refused) == {"current_password": ["wrong_password"]}
-        assert ports.steps[-1] == "replace"  # And no session was ended.
+        assert ports.steps[-1] == "change"  # And no session was ended.
         assert ports.announcer.events == []
         assert users.credentials(EMAIL).password_hash == "the first change"
 
