@@ -28,7 +28,7 @@ from authapp.settings import SessionSettings
 LIFETIME = timedelta(days=365)
 # One that is in use is given anew after so long.
 RENEWAL = timedelta(days=90)
-# As many accounts share a browser; of more, those that have signed in last.
+# As many accounts share a browser; of more, those to which it became known last.
 MAX_ACCOUNTS = 4
 
 _ENTRY = r"~([\w-]{22})~([0-9a-f]{32})~(\d{1,17})"
