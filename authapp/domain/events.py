@@ -105,6 +105,16 @@ class WrongPassword(AccountEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WrongCode(AccountEvent):
+    """Somebody who is signed in, and has given the password once more, has given a wrong code of
+    the second factor with it."""
+
+    kind = "wrong_code"
+    vocabulary = "authn_login_fail"
+    outlives_rollback = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProfileChanged(AccountEvent):
     kind = "profile_changed"
     vocabulary = "user_updated"

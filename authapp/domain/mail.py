@@ -27,6 +27,7 @@ class LetterKind(StrEnum):
     SECOND_FACTOR_ENABLED = "second_factor_enabled"
     SECOND_FACTOR_DISABLED = "second_factor_disabled"
     RECOVERY_CODE_USED = "recovery_code_used"
+    SECOND_FACTOR_FAILED = "second_factor_failed"
     ROLE_CHANGED = "role_changed"
     ACCOUNT_DELETED = "account_deleted"
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from authapp.domain.errors import DomainError
+from authapp.domain.throttle import Rate
 from authapp.domain.users import Credentials, Role, User
 
 STEP_SECONDS = 30
@@ -35,6 +36,12 @@ _RECOVERY_CODE = re.compile(rf"[{_RECOVERY_LETTERS}]{{{_RECOVERY_LENGTH}}}")
 
 # How long there is for the code after the password (ASVS 5.0 6.5.5).
 PENDING_LIFETIME = timedelta(minutes=10)
+
+# NIST SP 800-63B-4 section 3.2.2: no more than 100 wrong ones in a row, however slowly they come.
+# Half of them are kept for browsers that have signed in before, so that nobody else uses those up.
+WRONG_CODES = Rate(50, timedelta(days=30))
+# How often the owner hears of wrong ones.
+WARNINGS = Rate(1, timedelta(days=1))
 
 
 class NotSetUp(DomainError):
@@ -70,10 +77,15 @@ class SecondFactor:
 @dataclass(frozen=True, slots=True)
 class SetUp:
     """What an authenticator needs: the `secret` to be typed, and the same in a `uri` to be
-    scanned."""
+    scanned.
+
+    `fingerprint` tells this set-up from any other: only who has begun it goes on with it. Else
+    somebody who was in the account for a moment could leave one behind, whose secret they know.
+    """
 
     secret: str
     uri: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +128,18 @@ class Authenticators(Protocol):
 
 
 class Sealer(Protocol):
-    """Keeps secrets that have to be read back from whoever reads the database."""
+    """Keeps secrets that have to be read back from whoever reads the database, and from whoever
+    writes there what was sealed for another account."""
 
-    def seal(self, secret: str) -> bytes: ...
+    def seal(self, secret: str, owner: UUID) -> bytes: ...
 
-    def unseal(self, sealed: bytes) -> str:
-        """Raises `CannotUnseal`."""
+    def unseal(self, sealed: bytes, owner: UUID) -> str:
+        """Raises `CannotUnseal`, also for what was sealed for another owner."""
         ...
 
-    def renewed(self, sealed: bytes) -> bytes:
+    def renewed(self, sealed: bytes, owner: UUID) -> bytes:
         """The same secret sealed by today's key: what was given, if it is that already. Raises
-        `CannotUnseal`."""
+        `CannotUnseal`, as above."""
         ...
 
 
@@ -211,6 +224,11 @@ def matching_step(
     return found
 
 
+def fingerprint_of_set_up(sealed_secret: bytes) -> str:
+    """Nothing is sealed the same way twice, so that each set-up has its own."""
+    return hashlib.sha256(sealed_secret).hexdigest()
+
+
 def begin_sign_in(credentials: Credentials, now: datetime) -> PendingSignIn:
     return PendingSignIn(credentials.user.id, _fingerprint(credentials.password_hash), now)
 
@@ -220,7 +238,7 @@ def is_still_good(pending: PendingSignIn, credentials: Credentials, now: datetim
     return (
         user.is_active
         and user.has_second_factor
-        and now < pending.since + PENDING_LIFETIME
+        and now - pending.since < PENDING_LIFETIME
         and hmac.compare_digest(pending.fingerprint, _fingerprint(credentials.password_hash))
     )
 

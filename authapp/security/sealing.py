@@ -3,10 +3,13 @@
 The keys are derived from the lines of `session.secret` (HKDF, RFC 5869) under a label of this
 purpose's own, so that there is no further secret to be kept, and neither use tells anything of the
 other. The first line seals, all unseal, as it is with cookies.
+
+Fernet knows no data that are only authenticated, so whose a secret is stands before it, inside.
 """
 
 import base64
 from collections.abc import Sequence
+from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,20 +28,24 @@ class SecretSealer:
         self._current = keys[0]
         self._all = MultiFernet(keys)
 
-    def seal(self, secret: str) -> bytes:
-        return self._current.encrypt(secret.encode())
+    def seal(self, secret: str, owner: UUID) -> bytes:
+        return self._current.encrypt(owner.bytes + secret.encode())
 
-    def unseal(self, sealed: bytes) -> str:
+    def unseal(self, sealed: bytes, owner: UUID) -> str:
         try:
-            return self._all.decrypt(sealed).decode()
+            content = self._all.decrypt(sealed)
         except InvalidToken:
             raise CannotUnseal from None
+        if not content.startswith(owner.bytes):
+            raise CannotUnseal
+        return content.removeprefix(owner.bytes).decode()
 
-    def renewed(self, sealed: bytes) -> bytes:
+    def renewed(self, sealed: bytes, owner: UUID) -> bytes:
+        secret = self.unseal(sealed, owner)
         try:
             self._current.decrypt(sealed)
         except InvalidToken:
-            return self.seal(self.unseal(sealed))
+            return self.seal(secret, owner)
         return sealed
 
 

@@ -8,14 +8,19 @@ from uuid import UUID
 from authapp.domain.clock import Clock
 from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
 from authapp.domain.events import (
+    AccountEvent,
     Announcer,
     RecoveryCodesRenewed,
     RecoveryCodeUsed,
     SecondFactorDisabled,
     SecondFactorEnabled,
     SignInFailed,
+    WrongCode,
 )
+from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.second_factor import (
+    WARNINGS,
+    WRONG_CODES,
     AlreadyOn,
     Authenticators,
     CannotTurnOff,
@@ -29,6 +34,7 @@ from authapp.domain.second_factor import (
     SetUp,
     SignInExpired,
     begin_sign_in,
+    fingerprint_of_set_up,
     is_still_good,
     is_totp_code,
     matching_step,
@@ -67,6 +73,7 @@ class SecondFactors:
         policy: SecondFactorPolicy,
         attempts: Attempts,
         revocations: Revocations,
+        letters: Letterbox,
         clock: Clock,
         announcer: Announcer,
     ) -> None:
@@ -79,40 +86,47 @@ class SecondFactors:
         self._attempts = attempts
         self._limits = attempts.limits
         self._revocations = revocations
+        self._letters = letters
         self._clock = clock
         self._announcer = announcer
 
     # Setting it up.
 
-    def begin(self, user_id: UUID) -> SetUp:
-        """A new secret, which does not count yet. Raises `AlreadyOn` and `UserNotFound`."""
+    def begin(self, user_id: UUID, *, session_id: UUID | None = None) -> SetUp:
+        """A new secret, which does not count yet. Raises `AlreadyOn`, `UserNotFound` and
+        `SessionEnded`."""
         user = self._held(user_id)
         if user.has_second_factor:
             raise AlreadyOn
+        self._revocations.check_alive(session_id)
         secret = self._authenticators.new_secret()
-        self._factors.begin(user_id, self._sealer.seal(secret))
-        return self._set_up(user, secret)
+        sealed = self._sealer.seal(secret, user_id)
+        self._factors.begin(user_id, sealed)
+        return self._set_up(user, secret, sealed)
 
-    def being_set_up(self, user: User) -> SetUp:
-        """Raises `NotSetUp`."""
-        _, secret = self._being_set_up(user)
-        return self._set_up(user, secret)
+    def being_set_up(self, user: User, fingerprint: str | None) -> SetUp:
+        """The set-up with this fingerprint. Raises `NotSetUp`, also where another was begun."""
+        factor, secret = self._being_set_up(user, fingerprint)
+        return self._set_up(user, secret, factor.sealed_secret)
 
-    def confirm(self, user: User, code: str, *, keep: UUID | None) -> Sequence[str]:
-        """Has the factor count, once its first code is right, and gives the recovery codes, which
-        are never to be had again.
+    def confirm(
+        self, user: User, fingerprint: str | None, code: str, *, keep: UUID | None
+    ) -> Sequence[str]:
+        """Has the factor that is being set up count, once its first code is right, and gives the
+        recovery codes, which are never to be had again.
 
         Ends the user's sessions but for `keep`: they were begun without it. Raises `InvalidInput`
-        for the field `code`, `NotSetUp`, `TooManyAttempts` and `UserNotFound`.
+        for the field `code`, `NotSetUp`, `TooManyAttempts`, `UserNotFound` and `SessionEnded`.
         """
-        factor, secret = self._being_set_up(user)
+        factor, secret = self._being_set_up(user, fingerprint)
         refuse(code=totp_code_problems(code))
         limits = [self._limits.at_account(_ACTION, user.id)]
         self._attempts.take(limits, _ACTION, user)
         step = self._matching_step(secret, code, factor)
         if step is None:
             raise wrong_code()
-        self._attempts.clear(limits)
+        # Wrong codes of an authenticator that is no more say nothing of this one.
+        self._attempts.clear([*limits, *_slow_limits(user)])
         # By now another browser may have done the same, or have begun anew.
         if self._held(user.id).has_second_factor or self._factors.find(user.id) != factor:
             raise NotSetUp
@@ -131,36 +145,39 @@ class SecondFactors:
         return self._factors.count_recovery_codes(user_id)
 
     def renew_recovery_codes(
-        self, user: User, current_password: str, *, session_id: UUID | None = None
+        self,
+        user: User,
+        current_password: str,
+        code: str,
+        visitor: Visitor,
+        *,
+        session_id: UUID | None = None,
     ) -> Sequence[str]:
-        """New ones, in the place of those that there were.
-
-        Raises `InvalidInput` for the field `current_password`, `NotSetUp`, `TooManyAttempts`,
-        `UserNotFound` and `SessionEnded`.
-        """
-        found = self._passwords.check_current(user.id, current_password)
-        held = self._held(user.id)
-        if not held.has_second_factor:
-            raise NotSetUp
-        self._passwords.hold_unchanged(found)
-        self._revocations.check_alive(session_id)
+        """New ones, in the place of those that there were. Takes what `disable` takes, and
+        raises what it does, but for `CannotTurnOff`."""
+        held = self._held_by_owner(user, current_password, code, visitor, session_id)
         codes = self._new_recovery_codes(user.id)
         self._announcer.announce(RecoveryCodesRenewed(user=held))
         return codes
 
-    def disable(self, user: User, current_password: str, *, session_id: UUID | None = None) -> None:
-        """Makes the password the only factor again.
+    def disable(
+        self,
+        user: User,
+        current_password: str,
+        code: str,
+        visitor: Visitor,
+        *,
+        session_id: UUID | None = None,
+    ) -> None:
+        """Makes the password the only factor again; takes both, and `code` may be of either kind.
 
-        Raises `CannotTurnOff`, `InvalidInput` for the field `current_password`, `NotSetUp`,
-        `TooManyAttempts` and `UserNotFound`.
+        Raises `CannotTurnOff`, `InvalidInput` for the fields `current_password` and `code`,
+        `NotSetUp`, `TooManyAttempts`, `UserNotFound`, `SessionEnded`, and `CannotUnseal` where
+        only a recovery code will do.
         """
         if self.policy.is_required_of(user):
             raise CannotTurnOff
-        found = self._passwords.check_current(user.id, current_password)
-        if not self._held(user.id).has_second_factor:
-            raise NotSetUp
-        self._passwords.hold_unchanged(found)
-        self._revocations.check_alive(session_id)
+        self._held_by_owner(user, current_password, code, visitor, session_id)
         self._announcer.announce(SecondFactorDisabled(user=self._factors.remove(user.id)))
 
     # Signing in.
@@ -182,23 +199,42 @@ class SecondFactors:
         """
         found = self._still_pending(pending)
         refuse(code=code_problems(code))
-        limits = self._take_one(found.user, visitor)
-        try:
-            use = self._checked(found.user, read_code(code))
-            self._attempts.clear(limits)
-            if not self._users.hold_unchanged(found):
-                raise SignInExpired
-            if not use():
-                raise InvalidCredentials  # By now: another request has just used it.
-        except InvalidCredentials:
-            self._announcer.announce(SignInFailed(user=found.user, second_factor=True))
-            raise
-        except CannotUnseal:
-            self._attempts.give_back(limits)
-            raise
+        failed = SignInFailed(user=found.user, second_factor=True)
+        use = self._checked(found.user, code, visitor, failed)
+        if not self._users.hold_unchanged(found):
+            raise SignInExpired
+        if not use():  # By now: another request has just used it.
+            self._announcer.announce(failed)
+            raise InvalidCredentials
         return found.user
 
     # The steps of these.
+
+    def _held_by_owner(
+        self,
+        user: User,
+        current_password: str,
+        code: str,
+        visitor: Visitor,
+        session_id: UUID | None,
+    ) -> User:
+        """The user, held, once both factors were given anew. Raises what `disable` does."""
+        if not user.has_second_factor:
+            raise NotSetUp
+        problems = code_problems(code)
+        found = self._passwords.check_current(user.id, current_password, code=problems)
+        try:
+            use = self._checked(found.user, code, visitor, WrongCode(user=found.user))
+        except InvalidCredentials:
+            raise wrong_code() from None
+        held = self._held(user.id)
+        if not held.has_second_factor:
+            raise NotSetUp
+        self._passwords.hold_unchanged(found)
+        self._revocations.check_alive(session_id)
+        if not use():
+            raise wrong_code()  # By now: another request has just used it.
+        return held
 
     def _still_pending(self, pending: PendingSignIn) -> Credentials:
         found = self._users.credentials_of(pending.user_id)
@@ -206,39 +242,73 @@ class SecondFactors:
             raise SignInExpired
         return found
 
+    def _checked(
+        self, user: User, code: str, visitor: Visitor, failed: AccountEvent
+    ) -> Callable[[], bool]:
+        """What uses the code up, if it is right; each try is counted.
+
+        Raises `InvalidCredentials`, once `failed` was announced, `TooManyAttempts` and
+        `CannotUnseal`.
+        """
+        limits = self._take_one(user, visitor)
+        try:
+            use = self._found(user, read_code(code))
+        except InvalidCredentials:
+            self._tell_of_wrong_code(user, visitor, failed)
+            raise
+        except CannotUnseal:
+            self._attempts.give_back(limits)
+            raise
+        self._attempts.clear([*limits, *_slow_limits(user)])
+        return use
+
     def _take_one(self, user: User, visitor: Visitor) -> Sequence[Limit]:
         """Counts an attempt, and returns the limits that it was counted under.
 
         As with passwords, a browser that has signed in before has attempts of its own.
         """
+        slow, slow_of_known = _slow_limits(user)
         browser = visitor.browser_of(user)
         if browser is not None:
             subject = f"{browser.user_id} {browser.id}"
-            own = [self._limits.at_account(f"{_ACTION} from a known browser", subject)]
-            if self._attempts.are_left(own):
-                return own
-        limits = [self._limits.at_account(_ACTION, user.id)]
+            quick = self._limits.at_account(f"{_ACTION} from a known browser", subject)
+            if self._attempts.are_left([quick, slow_of_known]):
+                return [quick, slow_of_known]
+        # In this order: what is refused as too quick is no attempt that the slow one would count.
+        limits = [self._limits.at_account(_ACTION, user.id), slow]
         self._attempts.take(limits, _ACTION, user)
         return limits
 
-    def _checked(self, user: User, code: str) -> Callable[[], bool]:
-        """What uses the code up, if it is right. Raises `InvalidCredentials` and `CannotUnseal`."""
+    def _tell_of_wrong_code(self, user: User, visitor: Visitor, failed: AccountEvent) -> None:
+        """Also to the owner, at the first one in a while: whoever has come so far knows the
+        password. A browser that has signed in before is more likely the owner's own."""
+        is_stranger = visitor.browser_of(user) is None
+        warning = Limit(f"{_ACTION} warning", str(user.id), WARNINGS)
+        is_news = is_stranger and self._attempts.are_left([warning])
+        self._announcer.announce(failed)
+        if is_news:
+            params = {"name": user.name, "email": user.email}
+            kind = LetterKind.SECOND_FACTOR_FAILED
+            self._letters.put(Letter(kind, user.email, user.id, params))
+
+    def _found(self, user: User, code: str) -> Callable[[], bool]:
         recovery_code = read_recovery_code(code)
         if recovery_code is None:
-            return self._checked_totp_code(user, code)
+            return self._found_totp_code(user, code)
         code_hash = recovery_code_hash(recovery_code)
         if not self._factors.has_recovery_code(user.id, code_hash):
             raise InvalidCredentials
         return partial(self._use_recovery_code, user, code_hash)
 
-    def _checked_totp_code(self, user: User, code: str) -> Callable[[], bool]:
+    def _found_totp_code(self, user: User, code: str) -> Callable[[], bool]:
         factor = self._factors.find(user.id)
         if factor is None:
             raise InvalidCredentials
         step = self._matching_step(self._secret_of(factor), code, factor)
         if step is None:
             raise InvalidCredentials
-        return partial(self._factors.use, factor, step, self._sealer.renewed(factor.sealed_secret))
+        sealed = self._sealer.renewed(factor.sealed_secret, user.id)
+        return partial(self._factors.use, factor, step, sealed)
 
     def _use_recovery_code(self, user: User, code_hash: bytes) -> bool:
         is_used = self._factors.use_recovery_code(user.id, code_hash)
@@ -251,17 +321,20 @@ class SecondFactors:
         now, last_step = self._clock.now(), factor.last_step
         return matching_step(self._authenticators, secret, read_code(code), now, last_step)
 
-    def _being_set_up(self, user: User) -> tuple[SecondFactor, str]:
+    def _being_set_up(self, user: User, fingerprint: str | None) -> tuple[SecondFactor, str]:
         factor = self._factors.find(user.id)
         if factor is None or user.has_second_factor:
             raise NotSetUp
+        if fingerprint != fingerprint_of_set_up(factor.sealed_secret):
+            raise NotSetUp
         try:
-            return factor, self._sealer.unseal(factor.sealed_secret)
+            return factor, self._sealer.unseal(factor.sealed_secret, user.id)
         except CannotUnseal:
             raise NotSetUp from None  # It is as easily begun anew.
 
-    def _set_up(self, user: User, secret: str) -> SetUp:
-        return SetUp(secret, self._authenticators.uri(secret, user.email))
+    def _set_up(self, user: User, secret: str, sealed: bytes) -> SetUp:
+        uri = self._authenticators.uri(secret, user.email)
+        return SetUp(secret, uri, fingerprint_of_set_up(sealed))
 
     def _new_recovery_codes(self, user_id: UUID) -> Sequence[str]:
         codes = new_recovery_codes()
@@ -276,15 +349,23 @@ class SecondFactors:
 
     def _secret_of(self, factor: SecondFactor) -> str:
         try:
-            return self._sealer.unseal(factor.sealed_secret)
+            return self._sealer.unseal(factor.sealed_secret, factor.user_id)
         except CannotUnseal:
             log.error(
                 "the secret of the authenticator of user %s was sealed by a line that is no longer "
-                "in session.secret: put the line back, below the others, or reset the user's "
-                "second factor",
+                "in session.secret, or for another user: put the line back, below the others, or "
+                "reset the user's second factor",
                 factor.user_id,
             )
             raise
+
+
+def _slow_limits(user: User) -> tuple[Limit, Limit]:
+    """For all browsers, and for those that have signed in before."""
+    return (
+        Limit(f"{_ACTION} slowly account", str(user.id), WRONG_CODES, of_account=True),
+        Limit(f"{_ACTION} slowly known", str(user.id), WRONG_CODES, of_account=True),
+    )
 
 
 def code_problems(code: str) -> Sequence[Problem]:

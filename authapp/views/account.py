@@ -9,6 +9,7 @@ from pyramid.view import view_config
 from authapp.domain.errors import InvalidInput
 from authapp.domain.throttle import TooManyAttempts
 from authapp.security.known_browsers import KnownBrowsers
+from authapp.views.account_two_factor import SET_UP
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, page, refused, throttled, user_body
 from authapp.views.signing_in import keep_confirmation
@@ -54,6 +55,8 @@ def change_password(request: IRequest) -> Response:
     except TooManyAttempts as error:
         return throttled(request, "account_password", form, error, user=request.identity)
     session.rotate()
+    # Whoever had this session's cookie as well may have begun one, and know its secret.
+    session.pop(SET_UP, None)
     keep_confirmation(request, request.confirmations.now())
     # Others in which somebody has signed in with the old password are new ones from now on.
     request.registry[KnownBrowsers].remember(request, user, user.password_changed_at)

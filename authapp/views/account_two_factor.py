@@ -13,10 +13,22 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.errors import InvalidInput
-from authapp.domain.second_factor import AlreadyOn, CannotTurnOff, NotSetUp, SetUp, in_groups
-from authapp.views.errors import error_response
+from authapp.domain.second_factor import (
+    AlreadyOn,
+    CannotTurnOff,
+    CannotUnseal,
+    NotSetUp,
+    SetUp,
+    in_groups,
+)
+from authapp.domain.throttle import TooManyAttempts
+from authapp.views.errors import error_response, page_of_form
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, json_error, page, refused
+from authapp.views.responses import done, json, json_error, page, refused, throttled
+from authapp.views.signing_in import visitor_of
+
+# In the session that has begun a set-up: which one it is.
+SET_UP = "authapp.second_factor_set_up"
 
 
 @view_config(route_name="account_two_factor", request_method="GET", permission="account")
@@ -32,7 +44,9 @@ def show_two_factor(request: IRequest) -> Response:
     route_name="account_two_factor", request_method="POST", permission="account", recent=True
 )
 def begin(request: IRequest) -> Response:
-    set_up = request.second_factors.begin(request.identity.id)
+    session = request.session
+    set_up = request.second_factors.begin(request.identity.id, session_id=session.id)
+    session[SET_UP] = set_up.fingerprint
     location = request.route_path("account_two_factor_set_up")
     return done(request, location=location, body=_set_up_body(set_up), status=201)
 
@@ -41,7 +55,7 @@ def begin(request: IRequest) -> Response:
     route_name="account_two_factor_set_up", request_method="GET", permission="account", recent=True
 )
 def show_set_up(request: IRequest) -> Response:
-    set_up = request.second_factors.being_set_up(request.identity)
+    set_up = _being_set_up(request)
     if request.wants_json:
         return json({**_set_up_body(set_up), "csrf_token": get_csrf_token(request)})
     return page(request, "account_two_factor_set_up", errors={}, **_shown(set_up))
@@ -52,33 +66,45 @@ def show_set_up(request: IRequest) -> Response:
 )
 def confirm(request: IRequest) -> Response:
     form = Form(request, "code")
-    session = request.session
+    user, session = request.identity, request.session
     try:
         form.check()
-        codes = request.second_factors.confirm(request.identity, form["code"], keep=session.id)
+        codes = request.second_factors.confirm(
+            user, _begun_here(request), form["code"], keep=session.id
+        )
     except InvalidInput as error:
-        set_up = request.second_factors.being_set_up(request.identity)
-        return refused(request, "account_two_factor_set_up", form, error.problems, **_shown(set_up))
+        shown = _shown(_being_set_up(request))
+        return refused(request, "account_two_factor_set_up", form, error.problems, **shown)
+    except TooManyAttempts as error:
+        shown = _shown(_being_set_up(request))
+        return throttled(request, "account_two_factor_set_up", form, error, **shown)
+    del session[SET_UP]
     session.rotate()
     return _shown_once(request, codes, "Two-factor authentication is on")
 
 
 @view_config(route_name="account_two_factor_codes", request_method="GET", permission="account")
 def show_renewal(request: IRequest) -> Response:
-    return _password_form(request, "account_two_factor_renew")
+    return _owners_form(request, "account_two_factor_renew")
 
 
 @view_config(route_name="account_two_factor_codes", request_method="POST", permission="account")
 def renew_codes(request: IRequest) -> Response:
-    form = Form(request, "current_password")
+    form = Form(request, "current_password", "code")
     user = request.identity
     try:
         form.check()
         codes = request.second_factors.renew_recovery_codes(
-            user, form["current_password"], session_id=request.session.id
+            user,
+            form["current_password"],
+            form["code"],
+            visitor_of(request),
+            session_id=request.session.id,
         )
     except InvalidInput as error:
         return refused(request, "account_two_factor_renew", form, error.problems, user=user)
+    except TooManyAttempts as error:
+        return throttled(request, "account_two_factor_renew", form, error, user=user)
     # The form that was sent is good no more, so that reloading the page does not renew them again.
     request.session.rotate()
     return _shown_once(request, codes, "Your new recovery codes")
@@ -88,20 +114,26 @@ def renew_codes(request: IRequest) -> Response:
 def show_disable(request: IRequest) -> Response:
     if request.second_factors.policy.is_required_of(request.identity):
         raise CannotTurnOff
-    return _password_form(request, "account_two_factor_disable")
+    return _owners_form(request, "account_two_factor_disable")
 
 
 @view_config(route_name="account_two_factor_disable", request_method="POST", permission="account")
 def disable(request: IRequest) -> Response:
-    form = Form(request, "current_password")
+    form = Form(request, "current_password", "code")
     user = request.identity
     try:
         form.check()
         request.second_factors.disable(
-            user, form["current_password"], session_id=request.session.id
+            user,
+            form["current_password"],
+            form["code"],
+            visitor_of(request),
+            session_id=request.session.id,
         )
     except InvalidInput as error:
         return refused(request, "account_two_factor_disable", form, error.problems, user=user)
+    except TooManyAttempts as error:
+        return throttled(request, "account_two_factor_disable", form, error, user=user)
     request.session.rotate()
     if not request.wants_json:
         request.session.flash("Two-factor authentication has been turned off.", "success")
@@ -139,6 +171,35 @@ def cannot_turn_off(request: IRequest) -> Response:
         title="You cannot turn this off",
         actions=[("Back to two-factor authentication", request.route_path("account_two_factor"))],
     )
+
+
+@exception_view_config(CannotUnseal)
+def unavailable(request: IRequest) -> Response:
+    """The operator has to do something; the log says what."""
+    actions = [("Back to the page", page_of_form(request))]
+    return codes_unavailable(request, actions)
+
+
+def codes_unavailable(request: IRequest, actions: Sequence[tuple[str, str]]) -> Response:
+    return error_response(
+        request,
+        503,
+        "second_factor_unavailable",
+        "The codes of your app cannot be checked at the moment. You can use one of your recovery "
+        "codes.",
+        title="Your code could not be checked",
+        actions=actions,
+    )
+
+
+def _being_set_up(request: IRequest) -> SetUp:
+    set_up: SetUp = request.second_factors.being_set_up(request.identity, _begun_here(request))
+    return set_up
+
+
+def _begun_here(request: IRequest) -> str | None:
+    fingerprint = request.session.get(SET_UP)
+    return fingerprint if isinstance(fingerprint, str) else None
 
 
 def _state(request: IRequest) -> dict[str, Any]:
@@ -185,8 +246,8 @@ def _shown_once(request: IRequest, codes: Sequence[str], heading: str) -> Respon
     return page(request, "account_two_factor_codes", codes=grouped, heading=heading)
 
 
-def _password_form(request: IRequest, template: str) -> Response:
-    """Where the second factor is off, there is nothing to give the password for."""
+def _owners_form(request: IRequest, template: str) -> Response:
+    """Where the second factor is off, there is nothing to give the password and a code for."""
     if not request.identity.has_second_factor:
         raise NotSetUp
     if request.wants_json:

@@ -6,7 +6,7 @@ from typing import Any
 from authapp.domain.events import RecordedEvent
 
 # What others may have tried, which is worth a second look.
-WARNINGS = frozenset({"sign_in_failed", "throttled", "wrong_password"})
+WARNINGS = frozenset({"sign_in_failed", "throttled", "wrong_password", "wrong_code"})
 
 SENTENCES = {
     "signed_up": "The account was made",
@@ -16,6 +16,7 @@ SENTENCES = {
     "throttled": "There were too many attempts, and more were refused for a while",
     "identity_confirmed": "The password was given once more",
     "wrong_password": "The password was asked for once more, and a wrong one was given",
+    "wrong_code": "A code of the second factor was asked for once more, and a wrong one was given",
     "profile_changed": "The name was changed",
     "notifications_changed": "Email about sign-ins with new browsers was turned off",
     "password_changed": "The password was changed",

@@ -56,4 +56,5 @@ def wait_in_words(wait: timedelta) -> str:
         return "about a minute"
     if minutes <= 90:
         return f"about {minutes} minutes"
-    return f"about {math.ceil(minutes / 60)} hours"
+    hours = math.ceil(minutes / 60)
+    return f"about {hours} hours" if hours <= 48 else f"about {math.ceil(hours / 24)} days"

@@ -1,9 +1,10 @@
 """The second step of signing in. Until its code is right, nobody is signed in."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from pyramid.csrf import get_csrf_token
 from pyramid.httpexceptions import HTTPSeeOther
@@ -14,11 +15,22 @@ from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem
 from authapp.domain.second_factor import CannotUnseal, PendingSignIn, SignInExpired
+from authapp.domain.throttle import TooManyAttempts
 from authapp.domain.users import Credentials
+from authapp.security.redirects import local_path
 from authapp.views import messages
+from authapp.views.account_two_factor import codes_unavailable
 from authapp.views.errors import error_response
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, json_error, page, refused, user_body
+from authapp.views.responses import (
+    done,
+    json,
+    json_error,
+    page,
+    refused,
+    throttled,
+    user_body,
+)
 from authapp.views.signing_in import signed_in, visitor_of
 
 # What the session of a visitor keeps between the two steps.
@@ -27,6 +39,15 @@ PENDING = "authapp.second_factor"
 _TARGET_MAX_LENGTH = 2000
 
 _WITH_RECOVERY_CODE = {"with": "recovery-code"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What there is of it: the sign-in, whether it is to last, and where to go afterwards."""
+
+    pending: PendingSignIn
+    persistent: bool
+    target: str
 
 
 def ask_for_second_factor(
@@ -52,9 +73,9 @@ def show_second_factor(request: IRequest) -> Response:
     if kept is None:
         return _password_first(request)
     try:
-        request.second_factors.check_pending(_pending(kept))
+        request.second_factors.check_pending(kept.pending)
     except SignInExpired:
-        return _expired(request)
+        return _expired(request, kept.target)
     if request.wants_json:
         return json({"csrf_token": get_csrf_token(request)})
     return page(request, "sign_in_second_factor", errors={}, **_shown(request))
@@ -69,41 +90,43 @@ def give_second_factor(request: IRequest) -> Response:
     try:
         form.check()
         user = request.second_factors.complete_sign_in(
-            _pending(kept), form["code"], visitor_of(request)
+            kept.pending, form["code"], visitor_of(request)
         )
     except InvalidInput as error:
         return refused(request, "sign_in_second_factor", form, error.problems, **_shown(request))
     except InvalidCredentials:
         return _wrong_code(request)
+    except TooManyAttempts as error:
+        return throttled(request, "sign_in_second_factor", form, error, **_shown(request))
     except SignInExpired:
-        return _expired(request)
+        return _expired(request, kept.target)
     del request.session[PENDING]
-    signed_in(request, user, persistent=kept["persistent"], second_factor=True)
-    return done(request, location=kept["next"], body=user_body(user))
+    signed_in(request, user, persistent=kept.persistent, second_factor=True)
+    return done(request, location=kept.target, body=user_body(user))
 
 
-@exception_view_config(CannotUnseal)
+@exception_view_config(CannotUnseal, route_name="sign_in_second_factor")
 def unavailable(request: IRequest) -> Response:
-    """The operator has to do something; the log says what."""
-    return error_response(
-        request,
-        503,
-        "second_factor_unavailable",
-        "The codes of your app cannot be checked at the moment. You can use one of your recovery "
-        "codes.",
-        title="Your code could not be checked",
-        actions=[("Use a recovery code", _address(request, **_WITH_RECOVERY_CODE))],
-    )
+    address = _address(request, **_WITH_RECOVERY_CODE)
+    return codes_unavailable(request, [("Use a recovery code", address)])
 
 
-def _kept(request: IRequest) -> Mapping[str, Any] | None:
+def _kept(request: IRequest) -> Kept | None:
+    """What is not as it is written above was written by something else, and is nothing."""
     session = request.session
     # Somebody may have signed in since, in another window.
-    return session.get(PENDING) if session.user_id is None else None
-
-
-def _pending(kept: Mapping[str, Any]) -> PendingSignIn:
-    return PendingSignIn(kept["user_id"], kept["fingerprint"], kept["since"])
+    kept = session.get(PENDING) if session.user_id is None else None
+    match kept:
+        case {
+            "user_id": UUID() as user_id,
+            "fingerprint": str() as fingerprint,
+            "since": datetime(tzinfo=tzinfo()) as since,
+            "persistent": bool() as persistent,
+            "next": str() as target,
+        } if fingerprint.isascii():
+            target = local_path(target, default=request.route_path("account"))
+            return Kept(PendingSignIn(user_id, fingerprint, since), persistent, target)
+    return None
 
 
 def _shown(request: IRequest) -> dict[str, Any]:
@@ -134,8 +157,8 @@ def _password_first(request: IRequest) -> Response:
     return HTTPSeeOther(location=request.route_path("sign_in"))
 
 
-def _expired(request: IRequest) -> Response:
-    target = request.session.pop(PENDING)["next"]
+def _expired(request: IRequest, target: str) -> Response:
+    del request.session[PENDING]
     sign_in = f"{request.route_path('sign_in')}?{urlencode({'next': target})}"
     return error_response(
         request,

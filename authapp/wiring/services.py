@@ -144,6 +144,7 @@ class Services:
             policy=SecondFactorPolicy(shared.settings.second_factor.required_for_admins),
             attempts=self._attempts,
             revocations=self._revocations,
+            letters=self._letters,
             clock=self._clock,
             announcer=self._announcer,
         )

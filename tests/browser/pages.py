@@ -304,6 +304,12 @@ def two_factor_disable(page: Page) -> None:
     follow(page.get_by_text("Turn off two-factor authentication"))
 
 
+def two_factor_disable_errors(page: Page) -> None:
+    two_factor_disable(page)
+    fill_in(page, current_password=PASSWORD, code="000000")
+    send(page, "Turn off")
+
+
 def two_factor_renew(page: Page) -> None:
     two_factor_on(page)
     follow(page.get_by_text("Get new recovery codes"))
@@ -479,6 +485,7 @@ _WAYS = (
     two_factor_codes,
     two_factor_on,
     two_factor_disable,
+    two_factor_disable_errors,
     two_factor_renew,
     second_step,
     second_step_errors,

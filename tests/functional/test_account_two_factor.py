@@ -11,6 +11,8 @@ import webtest
 from sqlalchemy import text
 
 from authapp.repositories import ENGINE
+from authapp.security.recent import CONFIRMED_AT
+from authapp.views.account_two_factor import SET_UP as KEPT
 from tests.conftest import make_app
 from tests.functional import lab
 from tests.functional.conftest import HOST
@@ -40,8 +42,10 @@ from tests.functional.support import (
     fill_in,
     greeting,
     path_of,
+    shown_values,
     sign_in,
     sign_up,
+    the_session,
 )
 
 RECOVERY_CODE = re.compile(r"[0-9a-z]{4}(-[0-9a-z]{4}){5}")
@@ -130,6 +134,83 @@ class TestSettingUp:
         assert not is_on(db)
         assert count(db, "recovery_codes") == 0
 
+    def test_is_for_the_session_alone_that_has_begun_it(self, app, db):
+        """A thief begins one and notes the secret; the owner is not to be shown it as their own."""
+        sign_up(app)
+        sign_in(thief := another(app))
+        noted = secret_on(set_up_page(thief))
+
+        assert path_of(app.get(SET_UP)) == STATE
+        answer = app.get(SET_UP, headers=JSON, status=409)
+        assert answer.json["error"]["code"] == "second_factor_not_set_up"
+        code = pyotp.TOTP(noted).now()
+        app.post_json(SET_UP, {"code": code}, status=409)
+        assert not is_on(db)
+        assert secret_on(set_up_page(app)) != noted
+        assert path_of(thief.get(SET_UP)) == STATE
+
+    @pytest.mark.parametrize("shares_the_session", [True, False])
+    def test_does_not_outlive_a_change_of_the_password(self, app, db, shares_the_session):
+        sign_up(app)
+        thief = another(app)
+        if shares_the_session:
+            thief.set_cookie("session", app.cookies["session"])
+        else:
+            sign_in(thief)
+        set_up_page(thief)
+        page = app.get("/account/password")
+        fields = {"current_password": PASSWORD, "new_password": "quite another password"}
+        fill_in(page, "/account/password", **fields)
+
+        assert path_of(app.get(SET_UP)) == STATE
+
+    @pytest.mark.parametrize("value", ["7", '"another"', "null", '{"$uuid": "x"}', "[]"])
+    def test_is_none_where_the_session_says_something_else(self, app, db, value):
+        sign_up(app)
+        set_up_page(app)
+        statement = (
+            "UPDATE sessions SET data = data || jsonb_build_object(:key, CAST(:value AS jsonb))"
+        )
+        db.execute(text(statement), {"key": KEPT, "value": value})
+
+        assert path_of(app.get(SET_UP)) == STATE
+
+    def test_leaves_nothing_in_the_session(self, app, db):
+        sign_up(app)
+        set_up_page(app)
+        assert KEPT in the_session(db).data
+        turn_on(app)
+
+        assert KEPT not in the_session(db).data
+
+    def test_takes_a_recent_sign_in_at_each_step(self, app, db):
+        sign_up(app)
+        page = set_up_page(app)
+        code = pyotp.TOTP(secret_on(page)).now()
+        db.execute(text("UPDATE sessions SET data = data - :key"), {"key": CONFIRMED_AT})
+
+        for answer in (
+            app.post_json(STATE, {}, status=403),
+            app.post_json(SET_UP, {"code": code}, status=403),
+            app.get(SET_UP, headers=JSON, status=403),
+        ):
+            assert answer.json["error"]["code"] == "confirmation_required"
+        assert not is_on(db)
+
+    def test_too_many_codes_are_refused_with_the_page(self, app, db):
+        sign_up(app)
+        page = set_up_page(app)
+        for _ in range(10):
+            app.post_json(SET_UP, {"code": WRONG}, status=400)
+
+        refused = fill_in(page, SET_UP, code=pyotp.TOTP(secret_on(page)).now())
+
+        assert_throttled(refused)
+        assert secret_on(refused) == secret_on(page)
+        answer = app.post_json(SET_UP, {"code": WRONG}, status=429)
+        assert answer.json["error"]["code"] == "too_many_attempts"
+        assert not is_on(db)
+
     def test_with_the_right_code_turns_it_on_and_shows_recovery_codes_once(self, app, db):
         sign_up(app)
         page = set_up_page(app)
@@ -190,9 +271,8 @@ class TestSettingUp:
 
     def test_twice_at_once_gives_one_set_of_codes(self, app, db):
         sign_up(app)
-        sign_in(other := another(app))
         page = set_up_page(app)
-        pages = [app.get(SET_UP), other.get(SET_UP)]
+        pages = [app.get(SET_UP), app.get(SET_UP)]
         code = pyotp.TOTP(secret_on(page)).now()
 
         with ThreadPoolExecutor(2) as threads:
@@ -210,7 +290,9 @@ class TestSettingUp:
         code = pyotp.TOTP(secret_on(page)).now()
 
         def act(request):
-            request.second_factors.confirm(request.identity, code, keep=request.session.id)
+            session = request.session
+            begun = session["authapp.second_factor_set_up"]
+            request.second_factors.confirm(request.identity, begun, code, keep=session.id)
             request.dbsession.add_all([Note(text="same"), Note(text="same")])
             return {}
 
@@ -243,11 +325,11 @@ class TestPrograms:
         assert (state["enabled"], state["recovery_codes_left"]) == (True, 10)
         assert state["since"].endswith("+00:00")
         assert app.get(CODES, headers=JSON).json["csrf_token"]
-        body = {"current_password": PASSWORD}
+        body = {"current_password": PASSWORD, "code": answer.json["recovery_codes"][0]}
         renewed = app.post_json(CODES, body, status=200).json["recovery_codes"]
         assert not set(renewed) & set(answer.json["recovery_codes"])
         assert app.get(DISABLE, headers=JSON).json["csrf_token"]
-        app.post_json(DISABLE, body, status=204)
+        app.post_json(DISABLE, body | {"code": renewed[0]}, status=204)
         assert not is_on(db)
 
     def test_are_told_what_is_wrong(self, app):
@@ -286,35 +368,24 @@ class TestRenewingTheCodes:
         sign_up(app)
         phone = turn_on(app)
 
-        shown = fill_in(app.get(CODES), CODES, current_password=PASSWORD)
+        shown = fill_in(app.get(CODES), CODES, **both(phone))
 
         assert shown.status_int == 200
         assert count(db, "recovery_codes") == 10
         assert not set(codes_on(shown)) & set(phone.recovery_codes)
         assert kinds(db)[-1] == "recovery_codes_renewed"
         browser = at_the_second_step(another(app))
-        assert give_code(browser, phone.recovery_codes[0]).status_int == 401
+        assert give_code(browser, phone.recovery_codes[1]).status_int == 401
         assert give_code(browser, codes_on(shown)[0]).status_int == 303
-
-    def test_takes_the_password(self, app, db):
-        sign_up(app)
-        turn_on(app)
-        before = hashes(db)
-
-        page = fill_in(app.get(CODES), CODES, current_password="wrong")
-
-        assert page.status_int == 400
-        assert errors_beside(page) == {"current_password": ["This is not your current password."]}
-        assert hashes(db) == before
 
     def test_sent_again_by_reloading_changes_nothing(self, app, db):
         sign_up(app)
-        turn_on(app)
+        phone = turn_on(app)
         page = app.get(CODES)
-        fill_in(page, CODES, current_password=PASSWORD)
+        fill_in(page, CODES, **both(phone))
         before = hashes(db)
 
-        assert fill_in(page, CODES, current_password=PASSWORD).status_int == 400
+        assert fill_in(page, CODES, **both(phone)).status_int == 400
 
         assert hashes(db) == before
 
@@ -328,9 +399,9 @@ class TestRenewingTheCodes:
 class TestTurningItOff:
     def test_makes_the_password_enough(self, app, db):
         sign_up(app)
-        turn_on(app)
+        phone = turn_on(app)
 
-        answer = fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+        answer = fill_in(app.get(DISABLE), DISABLE, **both(phone))
 
         assert path_of(answer) == STATE
         assert "has been turned off" in answer.follow()
@@ -338,16 +409,6 @@ class TestTurningItOff:
         assert path_of(sign_in(another(app))) == "/account"
         assert count(db, "second_factors") == count(db, "recovery_codes") == 0
         assert "second_factor_disabled" in kinds(db)
-
-    def test_takes_the_password(self, app, db):
-        sign_up(app)
-        turn_on(app)
-
-        page = fill_in(app.get(DISABLE), DISABLE, current_password="wrong")
-
-        assert page.status_int == 400
-        assert errors_beside(page) == {"current_password": ["This is not your current password."]}
-        assert is_on(db)
 
     def test_needs_that_it_is_on(self, app):
         sign_up(app)
@@ -359,13 +420,123 @@ class TestTurningItOff:
         sign_up(app)
         phone = turn_on(app)
         browser = at_the_second_step(another(app))
-        fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+        fill_in(app.get(DISABLE), DISABLE, **both(phone))
 
-        body = {"code": phone.recovery_codes[0]}
+        body = {"code": phone.recovery_codes[1]}
         answer = browser.post_json("/sign-in/second-factor", body, status=401)
 
         assert answer.json["error"]["code"] == "sign_in_expired"
         assert greeting(browser) is None
+
+
+@pytest.mark.parametrize("address", [CODES, DISABLE])
+class TestBothFactors:
+    """What weakens the account takes what its owner has, besides what others may have learnt."""
+
+    @pytest.mark.parametrize(
+        ("wrong", "errors"),
+        [
+            (
+                {"current_password": "wrong"},
+                {"current_password": ["This is not your current password."]},
+            ),
+            (
+                {"code": WRONG},
+                {"code": ["This code is not right, or it has been used already."]},
+            ),
+            ({"code": ""}, {"code": ["This field is required."]}),
+            (
+                {"code": "12345"},
+                {"code": ["This is neither six digits from your app nor a recovery code."]},
+            ),
+        ],
+    )
+    def test_are_taken(self, app, db, address, wrong, errors):
+        sign_up(app)
+        phone = turn_on(app)
+        before = hashes(db)
+        given = both(phone) | wrong
+
+        page = fill_in(app.get(address), address, **given)
+
+        assert page.status_int == 400
+        assert errors_beside(page) == errors
+        assert set(shown_values(page).values()) <= {"", EMAIL}
+        assert list(app.post_json(address, given, status=400).json["error"]["fields"]) == [*errors]
+        assert is_on(db)
+        assert hashes(db) == before
+
+    def test_the_code_may_be_one_of_the_app_and_is_used_up(self, app, db, address):
+        sign_up(app)
+        phone = turn_on(app)
+        code = good_code(db, phone)
+        browser = at_the_second_step(another(app))
+        assert give_code(browser, code).status_int == 303
+
+        given = {"current_password": PASSWORD, "code": code}
+        app.post_json(address, given, status=400)
+        db.execute(text("UPDATE second_factors SET last_step = NULL"))
+        app.post_json(address, given)
+        if address == CODES:
+            app.post_json(address, given, status=400)
+
+    def test_a_wrong_code_is_written_down_and_told_to_the_owner(self, app, db, address):
+        """A thief has the session's cookie and the password, and nothing else."""
+        sign_up(app)
+        turn_on(app)
+        thief = another(app)
+        thief.set_cookie("session", app.cookies["session"])
+
+        for _ in range(2):
+            given = {"current_password": PASSWORD, "code": WRONG}
+            assert fill_in(thief.get(address), address, **given).status_int == 400
+
+        assert kinds(db)[-2:] == ["wrong_code"] * 2
+        told = "SELECT recipient FROM outbox WHERE kind = 'second_factor_failed'"
+        assert db.execute(text(told)).scalars().all() == [EMAIL]
+
+    def test_codes_are_not_guessed_without_end(self, app, db, address):
+        sign_up(app)
+        phone = turn_on(app)
+        app.set_cookie("device", "")
+        given = both(phone)
+        for _ in range(10):
+            app.post_json(address, given | {"code": WRONG}, status=400)
+
+        page = fill_in(app.get(address), address, **given)
+
+        assert_throttled(page)
+        answer = app.post_json(address, given, status=429)
+        assert answer.json["error"]["code"] == "too_many_attempts"
+        assert is_on(db)
+        assert count(db, "recovery_codes") == 10
+
+    def test_one_of_two_at_once_has_the_code(self, app, db, address):
+        sign_up(app)
+        phone = turn_on(app)
+        pages = [app.get(address), app.get(address)]
+
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda p: fill_in(p, address, **both(phone)), pages))
+
+        assert max(answer.status_int for answer in answers) < 500
+        kind = "recovery_codes_renewed" if address == CODES else "second_factor_disabled"
+        assert kinds(db).count(kind) == 1
+
+
+def both(phone):
+    """Both factors of somebody who still has all recovery codes."""
+    return {"current_password": PASSWORD, "code": phone.recovery_codes[0]}
+
+
+def assert_throttled(page):
+    """The form itself says so."""
+    assert page.status_int == 429
+    assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
+    alert = page.html.main.find(attrs={"role": "alert"})
+    assert "Too many attempts. Try again in about 15 minutes." in alert.get_text()
+    assert page.html.title.get_text().startswith("Error: ")
+    assert page.html.find("input", id="code").get("value", "") == ""
 
 
 @pytest.mark.parametrize("address", [STATE, SET_UP, CODES, DISABLE])
@@ -433,9 +604,9 @@ class TestRequiredOfAdmins:
     def test_members_may_do_without(self, app):
         sign_up(app)
         app.get("/lab-admin", status=403)
-        turn_on(app)
+        phone = turn_on(app)
 
-        answer = fill_in(app.get(DISABLE), DISABLE, current_password=PASSWORD)
+        answer = fill_in(app.get(DISABLE), DISABLE, **both(phone))
 
         assert answer.status_int == 303
 
@@ -497,15 +668,36 @@ class TestKeys:
         assert answer.status_int == 303
         assert greeting(browser) == NAME
 
-    def test_one_that_is_being_set_up_is_begun_anew(self, app_with):
+    def test_one_that_is_being_set_up_is_begun_anew(self, app_with, db):
         first = app_with(self.OLD)
         sign_up(first)
         set_up_page(first)
+        kept = the_session(db).data[KEPT]
         second = app_with(self.NEW)
         sign_in(second)
+        keep = "UPDATE sessions SET data = data || jsonb_build_object(:key, CAST(:kept AS text))"
+        db.execute(text(keep), {"key": KEPT, "kept": kept})
 
         assert path_of(second.get(SET_UP)) == STATE
         turn_on(second)
+
+    def test_once_its_key_was_dropped_a_recovery_code_turns_it_off(self, app_with, db):
+        first = app_with(self.OLD)
+        sign_up(first)
+        phone = turn_on(first)
+        browser = at_the_second_step(app_with(self.NEW))
+        give_code(browser, phone.recovery_codes[1])
+        given = {"current_password": PASSWORD, "code": good_code(db, phone)}
+
+        page = fill_in(browser.get(DISABLE), DISABLE, **given)
+
+        assert page.status_int == 503
+        assert "You can use one of your recovery codes." in page
+        assert page.html.find("a", string="Back to the page")["href"] == DISABLE
+        answer = browser.post_json(DISABLE, given, status=503)
+        assert answer.json["error"]["code"] == "second_factor_unavailable"
+        assert fill_in(browser.get(DISABLE), DISABLE, **both(phone)).status_int == 303
+        assert not is_on(db)
 
 
 def sealed_secret(db):

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from authapp.domain.visitors import Visitor
 from authapp.repositories import ENGINE
+from authapp.views.sign_in_second_factor import PENDING
 from tests.conftest import make_app
 from tests.functional import lab
 from tests.functional.conftest import HOST
@@ -366,8 +367,37 @@ class TestThrottling:
 
         assert answer.status_int == 429
         assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
+        assert "Too many attempts." in answer.html.find(attrs={"role": "alert"}).get_text()
+        assert shown_values(answer) == {"code": ""}
         assert greeting(browser) is None
         assert kinds(db).count("throttled") == 1
+
+    def test_the_form_and_the_answer_to_programs_say_so(self, app, browser):
+        for _ in range(3):
+            give_code(browser, WRONG)
+        page = browser.get(f"{ADDRESS}?with=recovery-code")
+
+        answer = fill_in(page, f"{ADDRESS}?with=recovery-code", code="a" * 24)
+
+        assert answer.status_int == 429
+        assert answer.html.find("label", attrs={"for": "code"}).get_text() == "Recovery code"
+        answer = browser.post_json(ADDRESS, {"code": WRONG}, status=429)
+        assert answer.json["error"]["code"] == "too_many_attempts"
+        assert "Retry-After" in answer.headers
+
+    def test_slow_guessing_comes_to_an_end_too(self, app, browser, phone, db):
+        """The 51st wrong code in thirty days, however far apart they are."""
+        give_code(browser, WRONG)
+        slow = "UPDATE throttles SET count = 50 WHERE resets_at > now() + interval '29 days'"
+        assert db.execute(text(slow)).rowcount == 1
+
+        answer = give_code(browser, good_code(db, phone))
+
+        assert answer.status_int == 429
+        assert "Try again in about 30 days." in answer
+        owner = at_the_second_step(sign_out_of(app))
+        assert give_code(owner, good_code(db, phone)).status_int == 303
+        assert give_code(browser, phone.recovery_codes[0]).status_int == 303
 
     def test_another_pending_sign_in_does_not_give_more(self, app, browser, phone, db):
         for _ in range(3):
@@ -408,6 +438,38 @@ class TestThrottling:
             answers = list(threads.map(lambda page: fill_in(page, ADDRESS, code=WRONG), pages))
 
         assert sorted(answer.status_int for answer in answers) == [401] * 3 + [429] * 3
+
+
+class TestTellingTheOwner:
+    """Whoever gives a wrong code knows the password."""
+
+    def letters(self, db):
+        told = "SELECT recipient, params FROM outbox WHERE kind = 'second_factor_failed'"
+        return db.execute(text(told)).all()
+
+    def test_of_the_first_wrong_code_and_not_of_each(self, browser, db):
+        for _ in range(3):
+            give_code(browser, WRONG)
+
+        [letter] = self.letters(db)
+        assert letter.recipient == EMAIL
+        assert letter.params["name"] == NAME
+        assert letter.params["at"]
+        assert WRONG not in letter.params.values()
+
+    def test_not_of_their_own_mistakes(self, app, phone, db):
+        browser = at_the_second_step(sign_out_of(app))
+        give_code(browser, WRONG)
+
+        assert self.letters(db) == []
+
+    def test_many_at_once_are_one_letter(self, app, phone, db):
+        pages = [at_the_second_step(another(app)).get(ADDRESS) for _ in range(4)]
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda page: fill_in(page, ADDRESS, code=WRONG), pages))
+
+        assert len(self.letters(db)) == 1
 
 
 class TestWhilePending:
@@ -506,6 +568,52 @@ class TestWhilePending:
         sign_out(browser)
         assert path_of(browser.get(ADDRESS)) == "/sign-in"
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "7",
+            "null",
+            "[]",
+            '{"user_id": 5}',
+            '{"user_id": {"$uuid": "00000000-0000-0000-0000-000000000001"}}',
+        ],
+    )
+    def test_what_nobody_here_has_written_is_no_pending_sign_in(self, browser, phone, db, value):
+        statement = (
+            "UPDATE sessions SET data = data || jsonb_build_object(:key, CAST(:value AS jsonb))"
+        )
+        db.execute(text(statement), {"key": PENDING, "value": value})
+
+        assert_not_pending(browser, phone, db)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("user_id", '"x"'),
+            ("user_id", '{"$uuid": "x"}'),
+            ("fingerprint", "7"),
+            ("fingerprint", '"é"'),
+            ("since", '"2026-01-01T00:00:00+00:00"'),
+            ("since", '{"$datetime": "2026-01-01T00:00:00"}'),
+            ("persistent", "1"),
+            ("next", "null"),
+        ],
+    )
+    def test_nor_is_what_has_one_part_of_it_wrong(self, browser, phone, db, name, value):
+        put_into_pending(db, name, value)
+
+        assert_not_pending(browser, phone, db)
+
+    def test_a_target_elsewhere_is_not_gone_to(self, browser, phone, db):
+        put_into_pending(db, "next", '"//evil.example/"')
+
+        assert path_of(give_code(browser, good_code(db, phone))) == "/account"
+
+    def test_a_time_at_the_end_of_all_is_no_error(self, browser, phone, db):
+        put_into_pending(db, "since", '{"$datetime": "9999-12-31T23:59:59+00:00"}')
+
+        browser.get(ADDRESS, status=200)
+
     def test_a_target_that_is_too_long_to_be_kept_is_dropped(self, app, phone, db):
         browser = another(app)
         page = browser.get("/sign-in")
@@ -580,6 +688,31 @@ def begin_earlier(db, minutes):
         WHERE data ? 'authapp.second_factor'
         """
     assert db.execute(text(statement), {"minutes": minutes}).rowcount == 1
+
+
+def put_into_pending(db, name, value):
+    statement = """
+        UPDATE sessions SET data = jsonb_set(data, ARRAY[:key, :name], CAST(:value AS jsonb))
+        WHERE data -> :key ? :name
+        """
+    given = {"key": PENDING, "name": name, "value": value}
+    assert db.execute(text(statement), given).rowcount == 1
+
+
+def assert_not_pending(browser, phone, db):
+    """And the person can begin anew."""
+    assert path_of(browser.get(ADDRESS)) == "/sign-in"
+    answer = browser.post_json(ADDRESS, {"code": good_code(db, phone)}, status=401)
+    assert answer.json["error"]["code"] == "unauthenticated"
+    assert greeting(browser) is None
+    assert path_of(sign_in(browser)) == ADDRESS
+    assert give_code(browser, good_code(db, phone)).status_int == 303
+
+
+def sign_out_of(app):
+    """The browser, which is known to the account that was signed in."""
+    sign_out(app)
+    return app
 
 
 def assert_expired(answer):

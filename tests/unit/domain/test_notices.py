@@ -64,7 +64,8 @@ class TestEvents:
     def test_what_failed_is_written_down_whatever_becomes_of_the_request(self):
         outliving = {event for event in EVENTS if event.outlives_rollback}
 
-        assert outliving == {events.SignInFailed, events.WrongPassword, events.Throttled}
+        failures = {events.SignInFailed, events.WrongPassword, events.WrongCode, events.Throttled}
+        assert outliving == failures
 
 
 class TestLetters:
@@ -134,6 +135,8 @@ class TestLetters:
         "event",
         [
             *(events.SignInFailed, events.Throttled, events.WrongPassword, events.SignedOut),
+            # The use case warns of wrong codes, as it knows which one is the first.
+            events.WrongCode,
             *(events.IdentityConfirmed, events.ProfileChanged, events.SessionsRevoked),
             # Its letter is the one with the link, which the use case writes.
             events.PasswordResetRequested,

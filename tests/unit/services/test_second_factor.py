@@ -1,6 +1,6 @@
 """The use cases of second factors, with time at the test's disposal."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +9,7 @@ import pyotp
 import pytest
 
 from authapp.domain.errors import InvalidCredentials, InvalidInput, UserNotFound
+from authapp.domain.mail import LetterKind
 from authapp.domain.second_factor import (
     AlreadyOn,
     CannotTurnOff,
@@ -17,6 +18,7 @@ from authapp.domain.second_factor import (
     SecondFactorPolicy,
     SignInExpired,
 )
+from authapp.domain.sessions import SessionEnded
 from authapp.domain.throttle import Limits, Rate, TooManyAttempts
 from authapp.domain.users import Role, User
 from authapp.domain.visitors import Visitor
@@ -55,7 +57,7 @@ class Clock:
 
 @dataclass
 class EndedSessions:
-    """What second factors need of a directory; those in `ended` are alive no more."""
+    """What second factors need of a directory of sessions; those in `ended` are alive no more."""
 
     calls: list[tuple[UUID, UUID | None]] = field(default_factory=list)
     ended: set[UUID] = field(default_factory=set)
@@ -77,15 +79,17 @@ class World:
         self.throttle = InMemoryThrottle()
         self.announcer = RecordingAnnouncer()
         self.sessions: Any = EndedSessions()
+        self.outbox = InMemoryOutbox()
         self.clock = Clock()
         self.service = self.make()
         self.id = self.users.add("Ada", EMAIL, HASHER.hash(PASSWORD)).id
         self.secret = ""
+        self.begun = ""
 
     def make(self, *secrets: str, required: bool = False) -> SecondFactors:
         limits = Limits(Rate(3, timedelta(minutes=15)), Rate(5, timedelta(minutes=15)))
         attempts = Attempts(self.throttle, limits, self.announcer)
-        tokens, outbox = InMemoryTokens(), InMemoryOutbox()
+        tokens = InMemoryTokens()
         return SecondFactors(
             factors=self.factors,
             users=self.users,
@@ -94,7 +98,8 @@ class World:
             sealer=SecretSealer(secrets or [OLD]),
             policy=SecondFactorPolicy(required),
             attempts=attempts,
-            revocations=Revocations(self.sessions, tokens, outbox, self.announcer),
+            revocations=Revocations(self.sessions, tokens, self.outbox, self.announcer),
+            letters=self.outbox,
             clock=self.clock,
             announcer=self.announcer,
         )
@@ -109,12 +114,16 @@ class World:
         return pyotp.TOTP(self.secret).at(self.clock.time + steps * STEP)
 
     def begin(self) -> None:
-        self.secret = self.service.begin(self.id).secret
+        set_up = self.service.begin(self.id)
+        self.secret, self.begun = set_up.secret, set_up.fingerprint
+
+    def confirm(self, code: str, *, keep: UUID | None = None) -> list[str]:
+        return list(self.service.confirm(self.ada, self.begun, code, keep=keep))
 
     def turn_on(self) -> list[str]:
         """And lets the code that did it pass."""
         self.begin()
-        codes = list(self.service.confirm(self.ada, self.code(), keep=None))
+        codes = self.confirm(self.code())
         self.clock.time += 10 * STEP
         self.announcer.events.clear()
         self.sessions.calls.clear()
@@ -124,6 +133,12 @@ class World:
         found = self.users.credentials(EMAIL)
         assert found is not None
         return self.service.begin_sign_in(found)
+
+    def disable(self, code: str, password: str = PASSWORD, visitor: Visitor = HOME) -> None:
+        self.service.disable(self.ada, password, code, visitor)
+
+    def renew(self, code: str, password: str = PASSWORD) -> list[str]:
+        return list(self.service.renew_recovery_codes(self.ada, password, code, HOME))
 
     def sign_in(self, code: str, visitor: Visitor = HOME) -> User:
         return self.service.complete_sign_in(self.pending(), code, visitor)
@@ -145,13 +160,13 @@ class TestSettingUp:
         sealed = world.factors.factors[world.id].sealed_secret
         assert world.secret.encode() not in sealed
         assert not world.ada.has_second_factor
-        assert world.service.being_set_up(world.ada).secret == world.secret
+        assert world.service.being_set_up(world.ada, world.begun).secret == world.secret
 
     def test_the_first_code_turns_it_on(self, world: World):
         world.begin()
         keep = uuid4()
 
-        codes = world.service.confirm(world.ada, world.code(), keep=keep)
+        codes = world.confirm(world.code(), keep=keep)
 
         assert world.ada.has_second_factor
         assert len(codes) == world.service.count_recovery_codes(world.id) == 10
@@ -168,7 +183,7 @@ class TestSettingUp:
         world.begin()
 
         with pytest.raises(InvalidInput) as refused:
-            world.service.confirm(world.ada, code, keep=None)
+            world.confirm(code)
 
         assert codes_of(refused) == {"code": [problem]}
         assert not world.ada.has_second_factor
@@ -179,16 +194,49 @@ class TestSettingUp:
         world.begin()
         for _ in range(3):
             with pytest.raises(InvalidInput):
-                world.service.confirm(world.ada, WRONG, keep=None)
+                world.confirm(WRONG)
 
         with pytest.raises(TooManyAttempts):
-            world.service.confirm(world.ada, world.code(), keep=None)
+            world.confirm(world.code())
 
     def test_it_has_to_be_begun(self, world: World):
         with pytest.raises(NotSetUp):
-            world.service.confirm(world.ada, WRONG, keep=None)
+            world.confirm(WRONG)
         with pytest.raises(NotSetUp):
-            world.service.being_set_up(world.ada)
+            world.service.being_set_up(world.ada, world.begun)
+
+    @pytest.mark.parametrize("fingerprint", [None, "", "another"])
+    def test_only_who_has_begun_it_goes_on_with_it(self, world: World, fingerprint: str | None):
+        world.begin()
+
+        with pytest.raises(NotSetUp):
+            world.service.being_set_up(world.ada, fingerprint)
+        with pytest.raises(NotSetUp):
+            world.service.confirm(world.ada, fingerprint, world.code(), keep=None)
+
+        assert not world.ada.has_second_factor
+
+    def test_a_session_that_has_ended_meanwhile_neither_begins_nor_confirms(self, world: World):
+        world.begin()
+        sealed, session_id = world.factors.factors[world.id].sealed_secret, uuid4()
+        world.sessions.ended.add(session_id)
+
+        with pytest.raises(SessionEnded):
+            world.service.begin(world.id, session_id=session_id)
+        with pytest.raises(SessionEnded):
+            world.confirm(world.code(), keep=session_id)
+
+        assert world.factors.factors[world.id].sealed_secret == sealed
+        assert not world.ada.has_second_factor
+
+    def test_a_secret_that_was_sealed_for_another_account_is_none(self, world: World):
+        world.begin()
+        eve = world.users.add("Eve", "eve@example.com", HASHER.hash(PASSWORD))
+        hers = world.service.begin(eve.id)
+        world.factors.factors[world.id] = replace(world.factors.factors[eve.id], user_id=world.id)
+
+        with pytest.raises(NotSetUp):
+            world.service.being_set_up(world.ada, hers.fingerprint)
 
     def test_it_is_not_begun_where_it_is_on(self, world: World):
         world.turn_on()
@@ -203,16 +251,16 @@ class TestSettingUp:
         world.turn_on()
 
         with pytest.raises(NotSetUp):
-            world.service.being_set_up(world.ada)
+            world.service.being_set_up(world.ada, world.begun)
 
     def test_a_request_that_has_not_heard_of_it_turns_it_on_no_second_time(self, world: World):
         world.begin()
         as_it_was = world.ada
-        world.service.confirm(as_it_was, world.code(), keep=None)
+        world.service.confirm(as_it_was, world.begun, world.code(), keep=None)
         world.clock.time += STEP
 
         with pytest.raises(NotSetUp):
-            world.service.confirm(as_it_was, world.code(), keep=None)
+            world.service.confirm(as_it_was, world.begun, world.code(), keep=None)
 
         assert world.announcer.kinds == ["second_factor_enabled"]
 
@@ -346,7 +394,9 @@ class TestSigningIn:
 
         world.sign_in(world.code())
 
-        assert world.throttle.counters == {}
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
 
     def test_it_is_over_after_ten_minutes(self, world: World):
         world.turn_on()
@@ -410,6 +460,16 @@ class TestKeys:
 
         assert world.factors.factors[world.id].sealed_secret == sealed
 
+    def test_a_secret_of_another_account_does_not_sign_in(self, world: World):
+        """Who writes into the database puts their own into Ada's row."""
+        world.turn_on()
+        eve = world.users.add("Eve", "eve@example.com", HASHER.hash(PASSWORD))
+        world.secret = world.service.begin(eve.id).secret
+        world.factors.factors[world.id] = replace(world.factors.factors[eve.id], user_id=world.id)
+
+        with pytest.raises(CannotUnseal):
+            world.sign_in(world.code())
+
     def test_without_its_key_the_operator_is_told_and_recovery_codes_work(
         self, world: World, caplog: pytest.LogCaptureFixture
     ):
@@ -425,29 +485,223 @@ class TestKeys:
         assert world.sign_in(codes[0]) == world.ada
 
 
-class TestDoingWithout:
-    def test_takes_the_password(self, world: World):
+WARNING = [LetterKind.SECOND_FACTOR_FAILED]
+
+
+class TestTellingTheOwner:
+    def kinds(self, world: World) -> list[LetterKind]:
+        return [letter.kind for letter in world.outbox.letters]
+
+    def fail(self, world: World, visitor: Visitor = HOME) -> None:
+        with pytest.raises(InvalidCredentials):
+            world.sign_in(WRONG, visitor)
+
+    def test_a_wrong_code_is_told_by_mail_once_a_day(self, world: World):
+        world.turn_on()
+        self.fail(world)
+        self.fail(world)
+
+        [letter] = world.outbox.letters
+        assert (letter.kind, letter.recipient, letter.user_id) == (*WARNING, EMAIL, world.id)
+        assert letter.params == {"name": "Ada", "email": EMAIL}
+        world.throttle.now += timedelta(days=1)
+        self.fail(world)
+        assert self.kinds(world) == WARNING * 2
+
+    def test_the_right_code_in_between_makes_no_second_one(self, world: World):
+        world.turn_on()
+        self.fail(world)
+        world.sign_in(world.code())
+        self.fail(world)
+
+        assert self.kinds(world) == WARNING
+
+    def test_one_from_a_browser_that_is_known_is_not(self, world: World):
+        world.turn_on()
+        self.fail(world, Visitor("192.0.2.1", [browser(world.ada)]))
+
+        assert self.kinds(world) == []
+        eve = world.users.add("Eve", "eve@example.com", "hash")
+        self.fail(world, Visitor("192.0.2.1", [browser(eve)]))
+        assert self.kinds(world) == WARNING
+
+    def test_what_is_no_code_or_was_not_looked_at_is_not(self, world: World):
+        world.turn_on()
+        with pytest.raises(InvalidInput):
+            world.sign_in("12345")
+        world.service = world.make(NEW)
+        with pytest.raises(CannotUnseal):
+            world.sign_in(WRONG)
+
+        assert self.kinds(world) == []
+
+    def test_a_wrong_one_to_turn_it_off_is(self, world: World):
         world.turn_on()
 
-        with pytest.raises(InvalidInput) as refused:
-            world.service.disable(world.ada, "wrong")
+        with pytest.raises(InvalidInput):
+            world.disable(WRONG)
 
-        assert codes_of(refused) == {"current_password": ["wrong_password"]}
+        assert world.announcer.kinds == ["wrong_code"]
+        assert self.kinds(world) == WARNING
+
+
+class TestGuessingSlowly:
+    """However far apart the wrong codes are: there are no more than a hundred."""
+
+    def fail_until_refused(self, world: World, visitor: Visitor = HOME) -> int:
+        for tried in range(200):
+            world.throttle.now += timedelta(minutes=15)
+            try:
+                world.sign_in(WRONG, visitor)
+            except InvalidCredentials:
+                continue
+            except TooManyAttempts:
+                return tried
+        raise AssertionError("it was never refused")
+
+    def test_there_are_fifty_in_thirty_days(self, world: World):
+        codes = world.turn_on()
+
+        assert self.fail_until_refused(world) == 50
+
+        for code in (world.code(), codes[0]):
+            with pytest.raises(TooManyAttempts) as refused:
+                world.sign_in(code)
+        assert refused.value.retry_after > timedelta(days=29)
+        assert world.announcer.kinds.count("throttled") == 1
+        world.throttle.now += timedelta(days=30)
+        world.sign_in(world.code())
+
+    def test_known_browsers_have_as_many_which_nobody_else_uses_up(self, world: World):
+        world.turn_on()
+        known = Visitor("192.0.2.7", [replace(browser(world.ada), id="a")])
+        self.fail_until_refused(world)
+
+        assert self.fail_until_refused(world, known) == 50
+        other = Visitor("192.0.2.8", [replace(browser(world.ada), id="b")])
+        with pytest.raises(TooManyAttempts):
+            world.sign_in(world.code(), other)
+
+    def test_the_right_code_in_any_browser_forgets_them(self, world: World):
+        world.turn_on()
+        self.fail_until_refused(world)
+
+        world.sign_in(world.code(), Visitor("192.0.2.7", [browser(world.ada)]))
+
+        world.clock.time += STEP
+        assert world.sign_in(world.code()) == world.ada
+
+    def test_those_refused_as_too_quick_are_not_counted(self, world: World):
+        world.turn_on()
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                world.sign_in(WRONG)
+        for _ in range(100):
+            with pytest.raises(TooManyAttempts):
+                world.sign_in(WRONG)
+        world.throttle.now += timedelta(minutes=15)
+
+        assert world.sign_in(world.code()) == world.ada
+
+    def test_once_the_factor_was_reset_and_set_up_anew_there_are_all_of_them(self, world: World):
+        world.turn_on()
+        self.fail_until_refused(world)
+        world.factors.remove(world.id)
+
+        world.turn_on()
+
+        assert world.sign_in(world.code()) == world.ada
+
+
+class TestDoingWithout:
+    @pytest.mark.parametrize(
+        ("password", "code", "problems"),
+        [
+            ("wrong", None, {"current_password": ["wrong_password"]}),
+            ("wrong", WRONG, {"current_password": ["wrong_password"]}),
+            (PASSWORD, WRONG, {"code": ["wrong_code"]}),
+            (PASSWORD, "a" * 24, {"code": ["wrong_code"]}),
+            (PASSWORD, "12345", {"code": ["bad_code"]}),
+            ("", "", {"current_password": ["required"], "code": ["required"]}),
+        ],
+    )
+    @pytest.mark.parametrize("act", [World.disable, World.renew])
+    def test_takes_both_factors(self, world: World, act, password, code, problems):
+        old = world.turn_on()
+
+        with pytest.raises(InvalidInput) as refused:
+            act(world, world.code() if code is None else code, password)
+
+        assert codes_of(refused) == problems
         assert world.ada.has_second_factor
+        world.sign_in(world.code())
+        world.sign_in(old[0])
 
     def test_forgets_all_of_it(self, world: World):
         world.turn_on()
 
-        world.service.disable(world.ada, PASSWORD)
+        world.disable(world.code())
 
         assert not world.ada.has_second_factor
         assert world.factors.find(world.id) is None
         assert world.service.count_recovery_codes(world.id) == 0
         assert world.announcer.kinds == ["second_factor_disabled"]
 
+    def test_takes_a_recovery_code_as_well_also_without_its_key(self, world: World):
+        codes = world.turn_on()
+        world.service = world.make(NEW)
+
+        with pytest.raises(CannotUnseal):
+            world.disable(world.code())
+        world.disable(codes[0])
+
+        assert not world.ada.has_second_factor
+        assert world.announcer.kinds == ["recovery_code_used", "second_factor_disabled"]
+
+    def test_takes_no_code_that_was_used(self, world: World):
+        world.turn_on()
+        world.sign_in(world.code())
+
+        with pytest.raises(InvalidInput) as refused:
+            world.disable(world.code())
+
+        assert codes_of(refused) == {"code": ["wrong_code"]}
+
+    def test_takes_no_code_that_another_request_uses_meanwhile(self, world: World):
+        world.turn_on()
+        world.factors.use = lambda *_: False  # type: ignore[method-assign]
+
+        with pytest.raises(InvalidInput):
+            world.disable(world.code())
+
+        assert world.ada.has_second_factor
+
+    def test_codes_are_not_guessed_without_end(self, world: World):
+        codes = world.turn_on()
+        for _ in range(3):
+            with pytest.raises(InvalidInput):
+                world.disable(WRONG)
+
+        for code in (world.code(), codes[0]):
+            with pytest.raises(TooManyAttempts):
+                world.disable(code)
+        with pytest.raises(TooManyAttempts):
+            world.sign_in(world.code())
+        assert world.ada.has_second_factor
+
     def test_is_refused_where_there_is_none(self, world: World):
         with pytest.raises(NotSetUp):
-            world.service.disable(world.ada, PASSWORD)
+            world.disable(WRONG)
+
+    def test_is_refused_to_a_session_that_has_ended_meanwhile(self, world: World):
+        codes, session_id = world.turn_on(), uuid4()
+        world.sessions.ended.add(session_id)
+
+        for act in (world.service.disable, world.service.renew_recovery_codes):
+            with pytest.raises(SessionEnded):
+                act(world.ada, PASSWORD, codes[0], HOME, session_id=session_id)
+
+        assert world.service.count_recovery_codes(world.id) == 10
 
     def test_is_refused_where_the_role_takes_it(self, world: World):
         world.turn_on()
@@ -455,7 +709,7 @@ class TestDoingWithout:
         world.service = world.make(required=True)
 
         with pytest.raises(CannotTurnOff):
-            world.service.disable(world.ada, PASSWORD)
+            world.disable(world.code())
 
         assert world.ada.has_second_factor
 
@@ -464,7 +718,7 @@ class TestRenewingRecoveryCodes:
     def test_makes_the_old_ones_void(self, world: World):
         old = world.turn_on()
 
-        new = world.service.renew_recovery_codes(world.ada, PASSWORD)
+        new = world.renew(world.code())
 
         assert not set(old) & set(new)
         assert world.announcer.kinds == ["recovery_codes_renewed"]
@@ -472,14 +726,13 @@ class TestRenewingRecoveryCodes:
             world.sign_in(old[0])
         world.sign_in(new[0])
 
-    def test_takes_the_password(self, world: World):
-        old = world.turn_on()
+    def test_uses_the_code_up(self, world: World):
+        world.turn_on()
+        world.renew(world.code())
 
         with pytest.raises(InvalidInput):
-            world.service.renew_recovery_codes(world.ada, "wrong")
-
-        world.sign_in(old[0])
+            world.renew(world.code())
 
     def test_needs_that_it_is_on(self, world: World):
         with pytest.raises(NotSetUp):
-            world.service.renew_recovery_codes(world.ada, PASSWORD)
+            world.renew(WRONG)

@@ -15,6 +15,9 @@ from authapp.views.messages import wait_in_words
         (90 * 60, "about 90 minutes"),
         (90 * 60 + 1, "about 2 hours"),
         (24 * 3600, "about 24 hours"),
+        (48 * 3600, "about 48 hours"),
+        (48 * 3600 + 1, "about 3 days"),
+        (30 * 24 * 3600, "about 30 days"),
     ],
 )
 def test_a_wait_is_told_in_words_and_never_too_short(seconds, words):
