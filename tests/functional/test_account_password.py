@@ -204,8 +204,9 @@ def test_of_two_changes_at_once_one_is_made(app, db):
             )
         )
 
-    assert sorted(answer.status_int for answer in answers)[0] == 303
-    assert [answer.status_int for answer in answers].count(303) == 1
+    # The other has given a password that is wrong by now, or comes so late that it is signed out.
+    made = [a for a in answers if a.status_int == 303 and path_of(a) == "/account"]
+    assert len(made) == 1
     assert count(db, "sessions") == 1
 
 
