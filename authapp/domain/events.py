@@ -167,11 +167,15 @@ class EmailChanged(AccountEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionsRevoked(AccountEvent):
-    """Sessions were ended from outside of them, `count` of them."""
+    """Sessions were ended from outside of them, `count` of them.
+
+    `asked_for`: that was what somebody wanted, rather than what another change brought along.
+    """
 
     kind = "sessions_revoked"
     vocabulary = "session_expired"
     count: int
+    asked_for: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,9 @@ class LetterKind(StrEnum):
     SECOND_FACTOR_DISABLED = "second_factor_disabled"
     RECOVERY_CODE_USED = "recovery_code_used"
     ROLE_CHANGED = "role_changed"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    SESSIONS_ENDED = "sessions_ended"
     ACCOUNT_DELETED = "account_deleted"
 
 

@@ -119,7 +119,7 @@ def test_event_is_written_down_with_who_and_whence(world):
     assert recorded.kind == "sessions_revoked"
     assert (recorded.user_id, recorded.by) == (ada.id, admin.id)
     assert (recorded.address, recorded.user_agent) == ("192.0.2.1", "Browser/1.0")
-    assert recorded.details == {"count": 3}
+    assert recorded.details == {"count": 3, "asked_for": False}
     assert recorded.created_at.tzinfo is not None
 
 
