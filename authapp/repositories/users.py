@@ -132,8 +132,9 @@ class SqlUserRepository:
         )
         return row is not None
 
-    def delete(self, user_id: UUID) -> None:
-        self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
+    def delete(self, user_id: UUID) -> bool:
+        row = self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
+        return row is not None
 
     def hold(self, user_id: UUID) -> User | None:
         # A sign-in that is under way holds the row as well: `confirm`. It is waited for. Rows that

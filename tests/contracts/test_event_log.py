@@ -222,8 +222,8 @@ def test_events_of_a_user_go_with_the_user_but_the_one_that_says_so(sql):
         connections.inside(lambda c: c.execute(text("DELETE FROM users")))
         SqlEventLog(connections).add(UserDeleted(user=ada), HOME)
 
-    kept = sql.db.execute(text("SELECT kind, user_id FROM security_events")).all()
-    assert kept == [("deleted", None)]
+    kept = sql.db.execute(text("SELECT kind, user_id, details FROM security_events")).all()
+    assert kept == [("deleted", None, {"id": str(ada.id)})]
 
 
 @pytest.mark.parametrize("event", [PasswordChanged, SignInFailed])
