@@ -45,8 +45,8 @@ def revoke(context: Context, session_id: UUID) -> None:
 def purge_sessions(context: Context, batch_size: int) -> None:
     """Delete expired sessions, in short transactions; several may run at once.
 
-    Where there are accounts, also expired tokens, throttles that are over, and security events
-    older than events.keep.
+    Where there are accounts, also expired tokens, throttles that are over, and security events and
+    letters that were given up where they are older than events.keep.
     """
     deleted = {name: sum(purge()) for name, purge in context.purges(batch_size).items()}
     listed = ", ".join(f"{count} expired {name}" for name, count in deleted.items())

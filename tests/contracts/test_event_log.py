@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Connection, Engine, text
 
 from authapp.domain.events import (
@@ -251,6 +252,40 @@ def test_user_who_is_being_changed_keeps_no_event_waiting(sql):
         SqlEventLog(connections).add(SignInFailed(user=ada), HOME)
 
     assert len(of_user(sql, ada)) == 1
+
+
+def test_purge_reads_no_more_than_a_batch_however_many_events_there_are(sql):
+    many = "INSERT INTO security_events (kind) SELECT 'signed_in' FROM generate_series(1, 5000)"
+    sql.db.execute(text(many))
+    sql.db.execute(text("ANALYZE security_events"))
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("DELETE FROM security_events"):
+            explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+            plans.append(connection.exec_driver_sql(explained, parameters).scalar_one())
+
+    with listening(sql.engine, "after_cursor_execute", explain):
+        assert call(sql, "purge", DAY, 10) == 0
+
+    [[explained]] = plans
+    assert rows_read(explained["Plan"]) <= 10
+
+
+def rows_read(plan: Any) -> int:
+    """From the table, by all parts of the plan."""
+    below = sum(rows_read(part) for part in plan.get("Plans", []))
+    if "Relation Name" not in plan or plan["Node Type"] == "ModifyTable":
+        return below
+    removed = plan.get("Rows Removed by Filter", 0)
+    return below + plan["Actual Loops"] * (int(plan["Actual Rows"]) + removed)
+
+
+@contextmanager
+def listening(engine: Engine, name: str, listener: Any) -> Iterator[None]:
+    sqlalchemy.event.listen(engine, name, listener)
+    yield
+    sqlalchemy.event.remove(engine, name, listener)
 
 
 def test_purge_is_committed_at_once(sql):
