@@ -1,5 +1,7 @@
 """Alembic's environment: the database is the one that the application's own ini file names."""
 
+from typing import Any
+
 from alembic import context
 from plaster import get_settings, setup_logging
 
@@ -9,7 +11,7 @@ from authapp.settings import expand, load_database_settings
 
 # Each step is a transaction of its own: what one has locked is free before the next, and an index
 # can be made without keeping everybody out of its table.
-OPTIONS = {"target_metadata": Base.metadata, "transaction_per_migration": True}
+OPTIONS: dict[str, Any] = {"target_metadata": Base.metadata, "transaction_per_migration": True}
 
 
 def migrate() -> None:

@@ -5,7 +5,7 @@ import logging
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -478,6 +478,8 @@ class TestCommandWithoutAccounts:
         result = CliRunner().invoke(main, ["-c", str(ini), "--json", "sessions", "purge"])
 
         assert json.loads(result.stdout) == {"deleted": 3}
+        result = CliRunner().invoke(main, ["-c", str(ini), "sessions", "list", "ada@example.com"])
+        assert (result.exit_code, "is no user's id" in result.stderr) == (2, True)
         assert alone.scalar(text("SELECT count(*) FROM tokens")) == 1
 
 
@@ -561,6 +563,27 @@ class TestCommand:
         assert not {"token_hash", "data"} & found[0].keys()
         plain = authapp("sessions", "list", str(user_id)).stdout
         assert all(str(session_id) in plain for session_id in ids)
+
+    def test_list_by_address(self, authapp, db):
+        user_id = add_user(db)
+        ids = add(db, 2, expired=False, user_id=user_id)
+        email = db.scalar(text("SELECT upper(email) FROM users"))
+
+        found = json.loads(authapp("--json", "sessions", "list", email).stdout)["sessions"]
+
+        assert {UUID(session["id"]) for session in found} == set(ids)
+        for session in found:
+            at = datetime.fromisoformat(session["last_seen_at"])
+            assert session["last_seen_at"] == at.isoformat()
+            assert at.utcoffset() == timedelta()
+
+    @pytest.mark.parametrize("email", ["nobody@example.com", "@", "\udcff@example.com"])
+    def test_list_by_an_address_that_nobody_has(self, authapp, email):
+        assert authapp("sessions", "list", email, code=1).stderr.startswith("Error: there is no ")
+        refused = authapp("--json", "sessions", "list", email, code=1)
+
+        assert json.loads(refused.stdout)["error"]["code"] == "not_found"
+        assert refused.stderr == ""
 
     def test_list_of_nobody(self, authapp):
         found = json.loads(authapp("--json", "sessions", "list", str(uuid4())).stdout)
