@@ -288,7 +288,7 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True)
 class EventsSettings:
-    """`keep`: how long security events are kept."""
+    """`keep`: how long security events are kept, and letters that were given up."""
 
     keep: timedelta = setting(read_duration, "365d")
 

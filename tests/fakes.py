@@ -110,8 +110,8 @@ class InMemoryUserRepository:
         """What the repository of second factors does; not of the port."""
         return self._alter(user_id, second_factor_at=moment)
 
-    def delete(self, user_id: UUID) -> None:
-        self._accounts.pop(user_id, None)
+    def delete(self, user_id: UUID) -> bool:
+        return self._accounts.pop(user_id, None) is not None
 
     def hold(self, user_id: UUID) -> User | None:
         return self.by_id(user_id)

@@ -134,6 +134,11 @@ class InMemoryOutbox:
             row.due_at, row.attempts, row.error = self.now, 0, None
         return len(given_up)
 
+    def purge(self, age: timedelta, batch_size: int) -> int:
+        over = [r for r in self.rows if r.due_at is None and r.created_at < self.now - age]
+        self.rows = [row for row in self.rows if row not in over[:batch_size]]
+        return len(over[:batch_size])
+
 
 @dataclass
 class InMemoryThrottle:

@@ -6,9 +6,10 @@ from uuid import UUID
 import click
 from sqlalchemy.exc import DataError
 
-from authapp.cli.context import Context, Group, pass_context
+from authapp.cli.context import Context, Group, Refused, pass_context
 from authapp.domain.purging import PURGE_BATCH_SIZE
 from authapp.domain.sessions import SessionInfo
+from authapp.domain.text import is_storable
 
 
 @click.group(cls=Group)
@@ -17,14 +18,17 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.argument("user_id")
+@click.argument("user")
 @pass_context
-def list_sessions(context: Context, user_id: str) -> None:
-    """List the live sessions of the user USER_ID, the one used last first."""
+def list_sessions(context: Context, user: str) -> None:
+    """List the live sessions of USER, the one used last first.
+
+    USER is an id or, where there are accounts, an email address.
+    """
     try:
-        found = context.sessions.of_user(user_id)
+        found = context.sessions.of_user(_id_of(context, user))
     except DataError:
-        raise click.BadParameter(f"{user_id!r} is no user's id.", param_hint="USER_ID") from None
+        raise click.BadParameter(f"{user!r} is no user's id.", param_hint="USER") from None
     lines = [_line(session) for session in found] or ["no live sessions"]
     context.answer({"sessions": [asdict(session) for session in found]}, "\n".join(lines))
 
@@ -35,7 +39,7 @@ def list_sessions(context: Context, user_id: str) -> None:
 def revoke(context: Context, session_id: UUID) -> None:
     """End the session SESSION_ID."""
     if not context.sessions.revoke(session_id):
-        raise click.ClickException(f"there is no session {session_id}")
+        raise Refused("not_found", f"there is no session {session_id}")
     context.answer({"revoked": 1}, f"ended the session {session_id}")
 
 
@@ -45,8 +49,8 @@ def revoke(context: Context, session_id: UUID) -> None:
 def purge_sessions(context: Context, batch_size: int) -> None:
     """Delete expired sessions, in short transactions; several may run at once.
 
-    Where there are accounts, also expired tokens, throttles that are over, and security events
-    older than events.keep.
+    Where there are accounts, also expired tokens, throttles that are over, and security events and
+    letters that were given up where they are older than events.keep.
     """
     deleted = {name: sum(purge()) for name, purge in context.purges(batch_size).items()}
     listed = ", ".join(f"{count} expired {name}" for name, count in deleted.items())
@@ -62,6 +66,16 @@ def stats(context: Context) -> None:
         asdict(counts),
         f"live: {counts.live}, of which signed in: {counts.signed_in}; expired: {counts.expired}",
     )
+
+
+def _id_of(context: Context, user: str) -> str:
+    """Where an application has users of its own, their ids may look like addresses."""
+    if "@" not in user or context.users is None:
+        return user
+    account = context.users.by_email(user) if is_storable(user) else None
+    if account is None:
+        raise Refused("not_found", f"there is no user {user!r}")
+    return str(account.id)
 
 
 def _line(session: SessionInfo) -> str:

@@ -1,18 +1,19 @@
 """`authapp users`: make accounts, look at them, change what they may."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from authapp.cli.context import Context, Group, pass_context
+from authapp.cli.context import Context, Group, Refused, pass_context
 from authapp.domain.errors import InvalidInput, LastAdmin, NoSuchAccount
 from authapp.domain.users import Role, Status, User
 from authapp.services.administration import PAGE_SIZE, Administration
 from authapp.views import messages
+
+T = TypeVar("T")
 
 _ROLE = click.Choice([role.value for role in Role])
 _STATUS = click.Choice([status.value for status in Status])
@@ -36,8 +37,12 @@ def users() -> None:
 def create(context: Context, email: str, name: str, role: str, verified: bool) -> None:
     """Make an account for the person with the address EMAIL."""
     password = _new_password()
-    with _administration(context) as administration:
-        user = administration.create(name, email, password, role=Role(role), is_verified=verified)
+    user = _administer(
+        context,
+        lambda administration: administration.create(
+            name, email, password, role=Role(role), is_verified=verified
+        ),
+    )
     _answer(context, user, f"made the account {user.id} of {user.email}")
 
 
@@ -57,14 +62,16 @@ def list_users(
     after: str | None,
 ) -> None:
     """List accounts in the order of their addresses."""
-    with _administration(context) as administration:
-        found = administration.find(
+    found = _administer(
+        context,
+        lambda administration: administration.find(
             search,
             role=Role(role) if role else None,
             status=Status(status) if status else None,
             after=after,
             limit=limit,
-        )
+        ),
+    )
     lines = [_line(user) for user in found.users] or ["no such users"]
     if found.next_after is not None:
         lines.append(f"there are more: --after {found.next_after}")
@@ -79,8 +86,7 @@ def list_users(
 @pass_context
 def show(context: Context, user: str) -> None:
     """Show the account of USER, its sessions and its newest events."""
-    with _administration(context, user) as administration:
-        account = administration.show(administration.named(user).id)
+    account = _administer(context, lambda a: a.show(a.named(user).id), user)
     found = account.user
     lines = [
         _line(found),
@@ -99,8 +105,7 @@ def show(context: Context, user: str) -> None:
 def set_password(context: Context, user: str) -> None:
     """Give USER a new password, and end all of their sessions."""
     password = _new_password()
-    with _administration(context, user) as administration:
-        changed = administration.set_password(administration.named(user).id, password)
+    changed = _administer(context, lambda a: a.set_password(a.named(user).id, password), user)
     _answer(context, changed, f"{changed.email} has a new password; all sessions have ended")
 
 
@@ -109,8 +114,7 @@ def set_password(context: Context, user: str) -> None:
 @pass_context
 def disable(context: Context, user: str) -> None:
     """Keep USER out, and end all of their sessions."""
-    with _administration(context, user) as administration:
-        changed = administration.disable(administration.named(user).id)
+    changed = _administer(context, lambda a: a.disable(a.named(user).id), user)
     _answer(context, changed, f"{changed.email} is disabled; all sessions have ended")
 
 
@@ -119,9 +123,12 @@ def disable(context: Context, user: str) -> None:
 @pass_context
 def reset_second_factor(context: Context, user: str) -> None:
     """Let USER, who has lost the second factor, sign in by the password alone."""
-    with _administration(context, user) as administration:
+
+    def reset(administration: Administration) -> tuple[User, User]:
         found = administration.named(user)
-        changed = administration.reset_second_factor(found.id)
+        return found, administration.reset_second_factor(found.id)
+
+    found, changed = _administer(context, reset, user)
     ended = "; all sessions have ended" if found.has_second_factor else ""
     _answer(context, changed, f"{changed.email} has no second factor{ended}")
 
@@ -131,8 +138,7 @@ def reset_second_factor(context: Context, user: str) -> None:
 @pass_context
 def enable(context: Context, user: str) -> None:
     """Let USER sign in again."""
-    with _administration(context, user) as administration:
-        changed = administration.enable(administration.named(user).id)
+    changed = _administer(context, lambda a: a.enable(a.named(user).id), user)
     _answer(context, changed, f"{changed.email} is enabled")
 
 
@@ -142,8 +148,7 @@ def enable(context: Context, user: str) -> None:
 @pass_context
 def set_role(context: Context, user: str, role: str) -> None:
     """Give USER the role ROLE, and end all of their sessions."""
-    with _administration(context, user) as administration:
-        changed = administration.set_role(administration.named(user).id, Role(role))
+    changed = _administer(context, lambda a: a.set_role(a.named(user).id, Role(role)), user)
     _answer(context, changed, f"{changed.email} has the role {changed.role}")
 
 
@@ -157,25 +162,22 @@ def delete(context: Context, user: str, yes: bool) -> None:
         # Not on standard output, which is the answer's.
         question = f"Delete the account of {user}? This cannot be undone."
         click.confirm(question, abort=True, err=True)
-    with _administration(context, user) as administration:
-        deleted = administration.delete(administration.named(user).id)
+    deleted = _administer(context, lambda a: a.delete(a.named(user).id), user)
     _answer(context, deleted, f"deleted the account of {deleted.email}")
 
 
-@contextmanager
-def _administration(context: Context, user: str = "") -> Iterator[Administration]:
-    """The use cases over one transaction; what the rules refuse is said in words."""
+def _administer(context: Context, act: Callable[[Administration], T], user: str = "") -> T:
+    """Does it in one transaction; what the rules refuse is said in words."""
     try:
-        with context.services() as services:
-            yield services.administration
+        return context.run(lambda services: act(services.administration))
     except InvalidInput as error:
-        listed = messages.describe(error.problems).items()
-        words = [f"{field}: {word}" for field, found in listed for word in found]
-        raise click.ClickException("\n".join(words)) from None
+        fields = messages.describe(error.problems)
+        words = [f"{field}: {word}" for field, found in fields.items() for word in found]
+        raise Refused("invalid_input", "\n".join(words), fields) from None
     except NoSuchAccount:
-        raise click.ClickException(f"there is no user {user!r}") from None
+        raise Refused("not_found", f"there is no user {user!r}") from None
     except LastAdmin:
-        raise click.ClickException(messages.LAST_ADMIN) from None
+        raise Refused("last_admin", messages.LAST_ADMIN) from None
 
 
 def _new_password() -> str:
@@ -188,7 +190,8 @@ def _new_password() -> str:
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:
-        raise click.ClickException("the password on standard input is not UTF-8") from None
+        message = "the password on standard input is not UTF-8"
+        raise Refused("invalid_input", message) from None
     # `echo` ends it with a line break, which nobody can type into a form.
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -35,6 +35,8 @@ class AccountEvent:
     vocabulary: ClassVar[str]
     # Failures are news even where the request is rolled back: they are written down at once.
     outlives_rollback: ClassVar[bool] = False
+    # Details that the line in the log is without: addresses have no place there.
+    unlogged: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def details(self) -> Mapping[str, str | int | bool | None]:
@@ -163,6 +165,7 @@ class EmailVerified(AccountEvent):
 class EmailChangeRequested(AccountEvent):
     kind = "email_change_requested"
     vocabulary = "authn_token_created"
+    unlogged = frozenset({"new_email"})
     new_email: str
 
 
@@ -172,16 +175,21 @@ class EmailChanged(AccountEvent):
 
     kind = "email_changed"
     vocabulary = "user_updated"
+    unlogged = frozenset({"old_email"})
     old_email: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionsRevoked(AccountEvent):
-    """Sessions were ended from outside of them, `count` of them."""
+    """Sessions were ended from outside of them, `count` of them.
+
+    `asked_for`: that was what somebody wanted, rather than what another change brought along.
+    """
 
     kind = "sessions_revoked"
     vocabulary = "session_expired"
     count: int
+    asked_for: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,10 +245,20 @@ class UserEnabled(AccountEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class UserDeleted(AccountEvent):
-    """`user` is what there was: by the commit, all that belonged to them is gone."""
+    """`user` is what there was: by the commit, all that belonged to them is gone.
+
+    Of them only the id is kept, by which the operator can tell who it was in older lines and
+    backups.
+    """
 
     kind = "deleted"
     vocabulary = "user_deleted"
+    # The line says it of every event.
+    unlogged = frozenset({"id"})
+
+    @property
+    def details(self) -> Mapping[str, str | int | bool | None]:
+        return {"id": str(self.user.id) if self.user else None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ class LetterKind(StrEnum):
     RECOVERY_CODE_USED = "recovery_code_used"
     SECOND_FACTOR_FAILED = "second_factor_failed"
     ROLE_CHANGED = "role_changed"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    SESSIONS_ENDED = "sessions_ended"
     ACCOUNT_DELETED = "account_deleted"
 
 

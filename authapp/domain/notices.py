@@ -14,6 +14,8 @@ _NOTICES = {
     events.SecondFactorDisabled: LetterKind.SECOND_FACTOR_DISABLED,
     events.RecoveryCodeUsed: LetterKind.RECOVERY_CODE_USED,
     events.RoleChanged: LetterKind.ROLE_CHANGED,
+    events.UserDisabled: LetterKind.ACCOUNT_DISABLED,
+    events.UserEnabled: LetterKind.ACCOUNT_ENABLED,
 }
 
 
@@ -33,11 +35,14 @@ def letter_about(event: AccountEvent) -> Letter | None:
         case events.EmailChangeRequested():
             params |= {"new_email": event.new_email}
             return Letter(LetterKind.EMAIL_CHANGE_REQUESTED, user.email, user.id, params)
+        case events.SessionsRevoked(asked_for=True) if "by" in params:
+            return Letter(LetterKind.SESSIONS_ENDED, user.email, user.id, params)
         case events.EmailChanged():
-            # To the old one: whoever reads the new one knows.
-            return Letter(LetterKind.EMAIL_CHANGED, event.old_email, user.id, params)
+            # To the old one: whoever reads the new one knows. A letter about an account goes with
+            # it, and a thief who deletes it is not to take this warning away.
+            return Letter(LetterKind.EMAIL_CHANGED, event.old_email, None, params)
         case events.UserDeleted():
-            # A letter about an account goes with it, and this one is to stay.
+            # This one is to stay as well.
             return Letter(LetterKind.ACCOUNT_DELETED, user.email, None, params)
     kind = _NOTICES.get(type(event))
     return Letter(kind, user.email, user.id, params) if kind else None

@@ -129,8 +129,8 @@ class UserRepository(Protocol):
         """
         ...
 
-    def delete(self, user_id: UUID) -> None:
-        """Deletes the user and all that belongs to them."""
+    def delete(self, user_id: UUID) -> bool:
+        """Deletes the user and all that belongs to them, and says whether there was one."""
         ...
 
     def hold(self, user_id: UUID) -> User | None:

@@ -18,6 +18,13 @@ class Courier(threading.Thread):
         self._interval = interval.total_seconds()
         self._woken = threading.Event()
         self._is_stopped = False
+        self._beginning = threading.Lock()
+
+    def begin(self) -> None:
+        """Starts the thread, unless that has been done before."""
+        with self._beginning:
+            if self.ident is None:
+                self.start()
 
     def run(self) -> None:
         while True:
@@ -37,8 +44,9 @@ class Courier(threading.Thread):
             log.exception("the delivery of letters failed")
 
     def wake(self) -> None:
-        """Returns at once."""
+        """Returns at once; begins where nothing has yet."""
         self._woken.set()
+        self.begin()
 
     def stop(self) -> None:
         self._is_stopped = True

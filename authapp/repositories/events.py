@@ -58,7 +58,16 @@ class SqlEventLog:
         return [RecordedEvent(*row) for row in rows]
 
     def purge(self, age: timedelta, batch_size: int) -> int:
-        """Deletes up to so many of those older than `age`; commits at once, and says how many."""
-        is_old = EventRow.created_at < func.now() - literal(age)
+        """Deletes those older than `age` among so many with the lowest ids; commits at once, and
+        says how many."""
+        # Ids are given in about the order of the times, so no more than a batch is ever read.
+        oldest = (
+            select(EventRow.id, EventRow.created_at)
+            .order_by(EventRow.id)
+            .limit(batch_size)
+            .subquery()
+        )
+        old = select(oldest.c.id).where(oldest.c.created_at < func.now() - literal(age))
+        is_old = EventRow.id == func.any(func.array(old.scalar_subquery()))
         statement = delete_batch(EventRow.id, is_old, batch_size)
         return self._connections.outside(lambda c: c.execute(statement)).rowcount

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, delete, func, insert, literal, select, update
+from sqlalchemy import Row, Uuid, and_, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from authapp.domain.mail import Letter, LetterKind, OutboxCounts, PostedLetter
+from authapp.repositories.batches import delete_batch
 from authapp.repositories.connections import Connections
 from authapp.repositories.schema import LetterRow
 from authapp.repositories.users import remaining
@@ -95,6 +96,13 @@ class SqlOutbox:
             .where(LetterRow.due_at.is_(None))
             .values(due_at=func.now(), attempts=0, error=None)
         )
+        return self._connections.outside(lambda c: c.execute(statement)).rowcount
+
+    def purge(self, age: timedelta, batch_size: int) -> int:
+        """Deletes up to so many of those that were given up and are older than `age`; commits at
+        once, and says how many."""
+        is_over = and_(LetterRow.due_at.is_(None), LetterRow.created_at < func.now() - literal(age))
+        statement = delete_batch(LetterRow.id, is_over, batch_size)
         return self._connections.outside(lambda c: c.execute(statement)).rowcount
 
 

@@ -150,8 +150,6 @@ class EventRow(Base):
     __table_args__ = (
         # For one account's events, the newest first, and for the cascade.
         Index(None, "user_id", "id"),
-        # For the purge. The rows lie in the order of their times, so this stays tiny.
-        Index(None, "created_at", postgresql_using="brin"),
     )
 
 

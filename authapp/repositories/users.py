@@ -150,11 +150,12 @@ class SqlUserRepository:
         )
         return to_user(row) if row else None
 
-    def delete(self, user_id: UUID) -> None:
-        self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
+    def delete(self, user_id: UUID) -> bool:
+        row = self._write(delete(UserRow).where(UserRow.id == user_id).returning(UserRow.id))
+        return row is not None
 
     def hold(self, user_id: UUID) -> User | None:
-        # A sign-in that is under way holds the row as well: `confirm`. It is waited for. Rows that
+        # A sign-in that is under way holds the row as well: `hold_unchanged`. It is waited for. Rows that
         # refer to the user, as those of sessions and events do, can be added meanwhile.
         statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
         row = self._write(statement.with_for_update(key_share=True))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pyramid.interfaces import IRequest
 
-from authapp.domain.events import AccountEvent
+from authapp.domain.events import AccountEvent, UserDeleted
 from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.notices import letter_about
 from authapp.domain.sessions import Client
@@ -38,10 +38,16 @@ class EventAnnouncer:
         log_event(event, NOWHERE)
 
     def write_down(self, event: AccountEvent, client: Client) -> None:
-        self._events.add(event, client)
+        self._events.add(event, _to_keep(event, client))
         letter = letter_about(event)
         if letter is not None:
             self._letters.put(letter)
+
+
+def _to_keep(event: AccountEvent, client: Client) -> Client:
+    """Of somebody who has deleted their account, nothing stays behind but that they did."""
+    is_own_doing = event.by is None or event.by == event.user
+    return NOWHERE if isinstance(event, UserDeleted) and is_own_doing else client
 
 
 class CommandAnnouncer:
@@ -78,10 +84,11 @@ class RequestAnnouncer:
     def announce(self, event: AccountEvent, /) -> None:
         client = client_of(self._request)
         self._announcer.write_down(event, client)
-        self._request.registry.notify(replace(event, request=self._request))
         if event.outlives_rollback:
+            # Before the subscribers, any of which may raise.
             log_event(event, client)
-        else:
+        self._request.registry.notify(replace(event, request=self._request))
+        if not event.outlives_rollback:
             self._request.tm.get().addAfterCommitHook(_log_if_committed, (event, client))
 
 
@@ -99,7 +106,7 @@ def log_event(event: AccountEvent, client: Client) -> None:
         "by": str(event.by.id) if event.by else None,
         "address": client.address,
         "user_agent": client.user_agent,
-        **event.details,
+        **{name: said for name, said in event.details.items() if name not in event.unlogged},
     }
     level = logging.WARNING if event.outlives_rollback else logging.INFO
     log.log(level, "%s %s", event.vocabulary, json.dumps(said, default=str))

@@ -225,7 +225,7 @@ class Administration:
         """Ends all sessions and says how many those were; raises `NoSuchAccount` and
         `AdminNoMore`."""
         user = self._held(user_id, by)
-        return self._revocations.of_sessions(user, by=by)
+        return self._revocations.of_sessions(user, by=by, asked_for=True)
 
     def delete(self, user_id: UUID, by: User | None = None) -> User:
         """Deletes the account and all that belongs to it; gives what there was.

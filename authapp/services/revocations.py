@@ -35,11 +35,20 @@ class Revocations:
         if session_id is not None and not self._sessions.hold(session_id):
             raise SessionEnded
 
-    def of_sessions(self, user: User, *, keep: UUID | None = None, by: User | None = None) -> int:
-        """Ends the user's sessions, but for the one with the id `keep`; says how many."""
+    def of_sessions(
+        self,
+        user: User,
+        *,
+        keep: UUID | None = None,
+        by: User | None = None,
+        asked_for: bool = False,
+    ) -> int:
+        """Ends the user's sessions, but for the one with the id `keep`; says how many. `asked_for`
+        says that nothing else is done to the account."""
         count = self._sessions.revoke_of_user(user.id, keep=keep)
         if count:
-            self._announcer.announce(SessionsRevoked(user=user, by=by, count=count))
+            event = SessionsRevoked(user=user, by=by, count=count, asked_for=asked_for)
+            self._announcer.announce(event)
         return count
 
     def of_everything(

@@ -27,8 +27,8 @@ class OwnSessions:
         """Raises `SessionNotFound` for a session that is not this user's, and leaves it alone."""
         if not self._sessions.revoke(session_id, of_user=user.id):
             raise SessionNotFound
-        self._announcer.announce(SessionsRevoked(user=user, count=1))
+        self._announcer.announce(SessionsRevoked(user=user, count=1, asked_for=True))
 
     def end_others(self, user: User, keep: UUID) -> int:
         """Ends all of the user's sessions but one, and says how many those were."""
-        return self._revocations.of_sessions(user, keep=keep)
+        return self._revocations.of_sessions(user, keep=keep, asked_for=True)

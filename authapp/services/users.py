@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from authapp.domain.errors import EmailTaken, InvalidInput, Problem
+from authapp.domain.errors import EmailTaken, InvalidInput, Problem, UserNotFound
 from authapp.domain.events import (
     Announcer,
     PasswordChanged,
@@ -107,7 +107,11 @@ class Accounts:
         found = self._passwords.check_current(user_id, current_password)
         # Also for members: somebody may be making them an administrator at this very moment.
         check_admin_remains(self._users.hold_admins(), user_id)
+        # For oneself alone: two who held it together could neither of them delete it.
+        if self._users.hold(user_id) is None:
+            raise UserNotFound
         self._passwords.hold_unchanged(found)
         self._revocations.check_alive(session_id)
-        self._users.delete(user_id)
+        if not self._users.delete(user_id):
+            raise UserNotFound
         self._announcer.announce(UserDeleted(user=found.user))

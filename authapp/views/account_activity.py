@@ -54,9 +54,10 @@ def _shown(request: IRequest) -> dict[str, Any]:
 
 
 def _before(request: IRequest) -> int | None:
-    """Raises HTTPBadRequest for what is no id; there are none of more digits."""
-    text = request.GET.get("before", "")
-    if text and not re.fullmatch(r"[0-9]{1,18}", text):
+    """Raises HTTPBadRequest for what is no id, of which there are none of more digits, and for
+    several."""
+    text, *others = request.GET.getall("before") or [""]
+    if others or (text and not re.fullmatch(r"[0-9]{1,18}", text)):
         raise HTTPBadRequest("There is no such part of the list: before= takes the id of an event.")
     return int(text) if text else None
 

@@ -163,8 +163,8 @@ def own_account(request: IRequest) -> Response:
         request,
         409,
         "own_account",
-        "Your own two-factor authentication is turned off in your account, with your password.",
-        title="Not for your own account",
+        "Your own is turned off in your account, with your password and a code.",
+        title="This is for the accounts of others",
         actions=[("To your account", request.route_path("account_two_factor"))],
     )
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.events import ApplicationCreated
+from pyramid.events import NewRequest
 from sqlalchemy import Engine
 
 from authapp.domain.mail import Letter, Transport
@@ -27,7 +27,12 @@ COURIER = "authapp.courier"
 
 
 def includeme(config: Configurator) -> None:
-    """The thread that delivers, kept as `registry["authapp.courier"]`, where one is wanted."""
+    """The thread that delivers, kept as `registry["authapp.courier"]`, where one is wanted.
+
+    It begins with the first request: what makes an application and serves none, such as `proutes`
+    and `pshell`, has no business with people's letters, and a server that forks after it has loaded
+    the application has the thread in each of its processes.
+    """
     settings: Settings = config.registry[Settings]
     if settings.mail.url == "console:" and not settings.mode.development:
         log.warning("mail.url is console: letters, and the links in them, go to the log")
@@ -36,7 +41,7 @@ def includeme(config: Configurator) -> None:
     delivery = delivery_over(config.registry[ENGINE], settings.mail, settings.site)
     courier = Courier(delivery.deliver, settings.mail.interval)
     config.registry[COURIER] = courier
-    config.add_subscriber(lambda event: courier.start(), ApplicationCreated)
+    config.add_subscriber(lambda event: courier.begin(), NewRequest)
 
 
 def delivery_over(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Connection, Engine, text
 
 from authapp.domain.events import (
@@ -120,7 +121,7 @@ def test_event_is_written_down_with_who_and_whence(world):
     assert recorded.kind == "sessions_revoked"
     assert (recorded.user_id, recorded.by) == (ada.id, admin.id)
     assert (recorded.address, recorded.user_agent) == ("192.0.2.1", "Browser/1.0")
-    assert recorded.details == {"count": 3}
+    assert recorded.details == {"count": 3, "asked_for": False}
     assert recorded.created_at.tzinfo is not None
 
 
@@ -223,8 +224,8 @@ def test_events_of_a_user_go_with_the_user_but_the_one_that_says_so(sql):
         connections.inside(lambda c: c.execute(text("DELETE FROM users")))
         SqlEventLog(connections).add(UserDeleted(user=ada), HOME)
 
-    kept = sql.db.execute(text("SELECT kind, user_id FROM security_events")).all()
-    assert kept == [("deleted", None)]
+    kept = sql.db.execute(text("SELECT kind, user_id, details FROM security_events")).all()
+    assert kept == [("deleted", None, {"id": str(ada.id)})]
 
 
 @pytest.mark.parametrize("event", [PasswordChanged, SignInFailed])
@@ -252,6 +253,40 @@ def test_user_who_is_being_changed_keeps_no_event_waiting(sql):
         SqlEventLog(connections).add(SignInFailed(user=ada), HOME)
 
     assert len(of_user(sql, ada)) == 1
+
+
+def test_purge_reads_no_more_than_a_batch_however_many_events_there_are(sql):
+    many = "INSERT INTO security_events (kind) SELECT 'signed_in' FROM generate_series(1, 5000)"
+    sql.db.execute(text(many))
+    sql.db.execute(text("ANALYZE security_events"))
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("DELETE FROM security_events"):
+            explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+            plans.append(connection.exec_driver_sql(explained, parameters).scalar_one())
+
+    with listening(sql.engine, "after_cursor_execute", explain):
+        assert call(sql, "purge", DAY, 10) == 0
+
+    [[explained]] = plans
+    assert rows_read(explained["Plan"]) <= 10
+
+
+def rows_read(plan: Any) -> int:
+    """From the table, by all parts of the plan."""
+    below = sum(rows_read(part) for part in plan.get("Plans", []))
+    if "Relation Name" not in plan or plan["Node Type"] == "ModifyTable":
+        return below
+    removed = plan.get("Rows Removed by Filter", 0)
+    return below + plan["Actual Loops"] * (int(plan["Actual Rows"]) + removed)
+
+
+@contextmanager
+def listening(engine: Engine, name: str, listener: Any) -> Iterator[None]:
+    sqlalchemy.event.listen(engine, name, listener)
+    yield
+    sqlalchemy.event.remove(engine, name, listener)
 
 
 def test_purge_is_committed_at_once(sql):

@@ -21,6 +21,7 @@ from tests.fakes_accounts import InMemoryOutbox
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 LEASE = 5 * MINUTE
+DAY = timedelta(days=1)
 
 
 class InMemoryWorld:
@@ -199,6 +200,21 @@ def test_letters_are_counted(world):
     call(world, "failed", second.id, "no", MINUTE)
 
     assert call(world, "counts") == OutboxCounts(waiting=2, failed=1)
+
+
+def test_letters_that_were_given_up_are_purged_in_batches_when_they_are_old(world):
+    for number in range(4):
+        call(world, "put", letter(number))
+    for posted in claim(world)[1:]:
+        call(world, "failed", posted.id, "no such mailbox", None)
+    assert call(world, "purge", DAY, 2) == 0
+    world.let_pass(2 * DAY)
+    call(world, "put", letter(4))
+    [*_, new] = claim(world)
+    call(world, "failed", new.id, "no such mailbox", None)
+
+    assert [call(world, "purge", DAY, 2) for _ in range(3)] == [2, 1, 0]
+    assert call(world, "counts") == OutboxCounts(waiting=1, failed=1)
 
 
 # With transactions.

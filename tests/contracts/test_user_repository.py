@@ -283,8 +283,8 @@ class TestUserRepository:
         ada = users.add("Ada", "ada@example.com", "a hash")
         bo = users.add("Bo", "bo@example.com", "a hash")
 
-        users.delete(ada.id)
-        users.delete(ada.id)
+        assert users.delete(ada.id)
+        assert not users.delete(ada.id)
 
         assert users.by_id(ada.id) is None
         assert users.by_id(bo.id) == bo

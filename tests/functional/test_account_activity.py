@@ -245,6 +245,13 @@ def test_what_is_no_id_is_refused(ada, before):
     assert answer.json["error"]["code"] == "bad_request"
 
 
+@pytest.mark.parametrize("query", ["before=1&before=2", "before=1&before=1", "before=&before="])
+def test_more_than_one_id_is_refused(ada, query):
+    ada.get(f"{PAGE}?{query}", status=400)
+    answer = ada.get(f"{PAGE}?{query}", headers=JSON, status=400)
+    assert answer.json["error"]["code"] == "bad_request"
+
+
 def test_it_costs_one_select_besides_that_of_the_session(ada, db):
     insert(db, number=60)
 

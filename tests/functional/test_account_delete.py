@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
@@ -10,14 +12,18 @@ from tests.functional.support import (
     another,
     count,
     errors_beside,
+    events,
     fill_in,
+    forget_the_past,
     greeting,
     is_cleared,
+    letters,
     path_of,
     session_cookie,
     sign_in,
     sign_up,
 )
+from tests.functional.waiting import wait_until_blocked
 
 ADDRESS = "/account/delete"
 
@@ -90,6 +96,40 @@ def test_page_says_what_will_be_deleted(app):
 
     assert EMAIL in page.html.main.get_text()
     assert app.get(ADDRESS, headers=JSON).json["csrf_token"]
+
+
+def test_row_that_says_so_names_the_account_and_nothing_else_of_the_person(app, db):
+    sign_up(app)
+    db.execute(text("DELETE FROM security_events"))
+    user_id = db.execute(text("SELECT id FROM users")).scalar_one()
+
+    delete(app)
+
+    [row] = db.execute(text("SELECT * FROM security_events")).all()
+    assert (row.kind, row.user_id, row.by_id) == ("deleted", None, None)
+    assert (row.address, row.user_agent, row.details) == (None, None, {"id": str(user_id)})
+
+
+def test_of_two_at_once_one_deletes_and_the_other_finds_nobody(app, db):
+    sign_up(app)
+    other = another(app)
+    sign_in(other)
+    forget_the_past(db)
+    pages = [browser.get(ADDRESS) for browser in (app, other)]
+
+    with ThreadPoolExecutor(2) as threads:
+        with db.engine.begin() as holder:
+            # It keeps nobody from looking at the account, but all from deleting it.
+            holder.execute(text("SELECT FROM users FOR KEY SHARE"))
+            answers = [
+                threads.submit(fill_in, page, ADDRESS, current_password=PASSWORD) for page in pages
+            ]
+            wait_until_blocked(db, 2)
+        paths = [path_of(answer.result()) for answer in answers]
+
+    assert sorted(paths) == ["/", "/sign-in?next=%2Faccount"]
+    assert events(db) == ["deleted"]
+    assert letters(db) == [("account_deleted", EMAIL)]
 
 
 def test_all_of_it_or_nothing(lab_app, db, view):

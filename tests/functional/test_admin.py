@@ -424,6 +424,33 @@ def test_all_sessions_of_a_user_are_ended(admin, bo, db):
     assert sign_in(bo, email="bo@example.com").status_int == 303
 
 
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("disable", "account_disabled"),
+        ("end-sessions", "sessions_ended"),
+        ("role", "role_changed"),
+    ],
+)
+def test_owner_has_one_letter_of_what_an_administrator_did(admin, bo, db, action, kind):
+    db.execute(text("DELETE FROM outbox"))
+
+    act(admin, db, "Bo", action, **({"role": "admin"} if action == "role" else {}))
+
+    assert letters(db) == [(kind, "bo@example.com")]
+    params = db.execute(text("SELECT params FROM outbox")).scalar_one()
+    assert (params["by"], params["address"], params["user_agent"]) == ("administrator", "", "")
+
+
+def test_owner_of_an_account_that_was_enabled_has_a_letter(admin, bo, db):
+    act(admin, db, "Bo", "disable")
+    db.execute(text("DELETE FROM outbox"))
+
+    act(admin, db, "Bo", "enable")
+
+    assert letters(db) == [("account_enabled", "bo@example.com")]
+
+
 # Roles.
 
 

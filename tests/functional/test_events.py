@@ -191,7 +191,7 @@ def test_ending_another_session_is_told_of(ada, db, caplog):
 
     assert recorded(db) == ["signed_in", "sessions_revoked"]
     assert [type(event) for event in heard] == [SessionsRevoked]
-    assert heard[0].details == {"count": 1}
+    assert heard[0].details == {"count": 1, "asked_for": True}
 
 
 def test_ending_one_s_own_session_is_signing_out(ada, db, caplog):
@@ -209,7 +209,7 @@ def test_ending_all_others_is_told_of_if_there_were_any(ada, db, caplog):
     post(ada, "/account/sessions/revoke-others")
 
     assert told(db, caplog) == ["signed_in", "signed_in", "sessions_revoked"]
-    assert heard[-1].details == {"count": 2}
+    assert heard[-1].details == {"count": 2, "asked_for": True}
 
 
 def test_change_of_the_password_tells_of_the_sessions_that_it_ended(ada, db, caplog):
@@ -218,7 +218,7 @@ def test_change_of_the_password_tells_of_the_sessions_that_it_ended(ada, db, cap
     post(ada, "/account/password", current_password=PASSWORD, new_password=NEW)
 
     assert told(db, caplog) == ["signed_in", "password_changed", "sessions_revoked"]
-    assert heard[-1].details == {"count": 1}
+    assert heard[-1].details == {"count": 1, "asked_for": False}
 
 
 def test_what_is_refused_or_does_nothing_is_no_event(ada, db, caplog):

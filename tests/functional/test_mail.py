@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import webtest
+from pyramid.scripting import prepare
 from sqlalchemy import text
 
 from authapp.domain.mail import Letter, LetterKind, Message
@@ -198,6 +199,22 @@ class TestCourier:
             server.wait_for(len(names))
 
         assert sorted(r.recipients[0] for r in server.received) == sorted(names)
+        wait_until_empty(db)
+
+    def test_what_serves_no_request_delivers_nothing(self, with_courier, server, db, outbox):
+        """As `proutes` and `pshell`, which only make the application."""
+        put(outbox, EMAIL)
+        courier = with_courier.app.registry[COURIER]
+
+        with serving(server):
+            with prepare(registry=with_courier.app.registry):
+                assert courier.ident is None
+            assert server.received == []
+
+            with_courier.get("/")
+            server.wait_for(1)
+
+        assert courier.is_alive()
         wait_until_empty(db)
 
     def test_no_thread_where_none_is_wanted(self, app):

@@ -4,6 +4,7 @@ import io
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from authapp.security.passwords import BcryptHasher
 from authapp.sessions.cookie import Ticket
 from authapp.settings import SettingsError
 from tests.conftest import make_app
+from tests.contracts.waiting import wait_until_blocked
 from tests.functional.support import JSON, PASSWORD, greeting, sign_in, sign_up
 
 HOST = {"HTTP_HOST": "localhost:6543"}
@@ -252,12 +254,50 @@ def test_sql_for_somebody_else_to_run_makes_the_same(empty, tmp_path):
 
     alembic.command.upgrade(config, "head", sql=True)
     assert remains(empty) == set()
-    connection = empty.raw_connection()
-    connection.cursor().execute(output.getvalue())
-    connection.commit()
-    connection.close()
+    # One by one, as psql does.
+    with empty.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for statement in re.split(r";$", output.getvalue(), flags=re.MULTILINE):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
 
     assert differences(empty) == []
+
+
+def test_indexes_of_a_large_table_keep_nobody_from_signing_up(empty, config):
+    alembic.command.upgrade(config, "0006")
+    sign_up = text("INSERT INTO users (name, email, password_hash) VALUES ('a', :email, '')")
+
+    at_once = empty.execution_options(isolation_level="AUTOCOMMIT")
+
+    with ThreadPoolExecutor(1) as thread:
+        with empty.begin() as other, at_once.connect() as watcher:
+            other.execute(sign_up, {"email": "a@example.com"})
+            upgrading = thread.submit(alembic.command.upgrade, config, "head")
+            wait_until_blocked(watcher)
+            # What the steps before it have done is committed, and has locked nothing any more.
+            version = text("SELECT version_num FROM alembic_version")
+            assert watcher.execute(version).scalar_one() == "0006"
+            watcher.execute(text("SET lock_timeout = '1s'"))
+            watcher.execute(sign_up, {"email": "b@example.com"})
+        upgrading.result(timeout=30)
+
+    assert differences(empty) == []
+
+
+@pytest.mark.parametrize("index", ["ix_users_email_by_role", "ix_users_email_by_status"])
+def test_indexes_are_made_anew_where_a_run_broke_off(empty, config, index):
+    alembic.command.upgrade(config, "0006")
+    with empty.begin() as connection:
+        connection.execute(text(f"CREATE INDEX {index} ON users (name)"))
+        broken = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = CAST(:name AS regclass)"
+        connection.execute(text(broken), {"name": index})
+
+    alembic.command.upgrade(config, "head")
+
+    assert differences(empty) == []
+    with empty.connect() as connection:
+        invalid = connection.execute(text("SELECT count(*) FROM pg_index WHERE NOT indisvalid"))
+        assert invalid.scalar_one() == 0
 
 
 def test_url_may_come_from_the_environment_and_nothing_else_is_needed(empty, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import logging
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -229,11 +229,11 @@ def purger_of(directory, interval=timedelta(hours=1)):
     return Purger({"sessions": partial(purge, directory, exclusive=True)}, interval)
 
 
-NOTHING_ELSE = {"tokens": 0, "throttles": 0, "events": 0}
+NOTHING_ELSE = {"tokens": 0, "throttles": 0, "events": 0, "letters": 0}
 
 
 def leave_behind(db, number):
-    """So many expired tokens, throttles and events of an account, and one of each that is not."""
+    """So many of each that are over, of an account, and one of each that is not."""
     db.execute(text("DELETE FROM users"))
     user_id = add_user(db)
     for table, statement in LEFT_BEHIND.items():
@@ -253,6 +253,11 @@ LEFT_BEHIND = {
         "INSERT INTO throttles (key, count, resets_at) SELECT "
         "sha256(gen_random_uuid()::text::bytea), 1, "
         "now() + interval '1 hour' - CAST(:age AS interval) FROM generate_series(1, :number)"
+    ),
+    "outbox": (
+        "INSERT INTO outbox (kind, recipient, user_id, due_at, created_at) SELECT "
+        "'email_changed', 'a@example.com', :user_id, NULL, now() - CAST(:age AS interval) "
+        "FROM generate_series(1, :number)"
     ),
     "security_events": (
         "INSERT INTO security_events (kind, user_id, created_at) SELECT "
@@ -323,8 +328,8 @@ class TestPurger:
         assert purger.daemon
         add(db, 3, expired=True)
         leave_behind(db, 4)
-        assert purger.purge_once() == 3 + 3 * 4
-        assert left_behind(db) == [1, 1, 1]
+        assert purger.purge_once() == 3 + 4 * 4
+        assert left_behind(db) == [1, 1, 1, 1]
         purger.stop()
         purger.join(10)
         assert not purger.is_alive()
@@ -473,6 +478,8 @@ class TestCommandWithoutAccounts:
         result = CliRunner().invoke(main, ["-c", str(ini), "--json", "sessions", "purge"])
 
         assert json.loads(result.stdout) == {"deleted": 3}
+        result = CliRunner().invoke(main, ["-c", str(ini), "sessions", "list", "ada@example.com"])
+        assert (result.exit_code, "is no user's id" in result.stderr) == (2, True)
         assert alone.scalar(text("SELECT count(*) FROM tokens")) == 1
 
 
@@ -502,11 +509,15 @@ class TestCommand:
 
         answer = authapp("--json", "sessions", "purge", "--batch-size", "2").stdout
 
-        assert json.loads(answer) == {"deleted": 0, "tokens": 5, "throttles": 5, "events": 5}
-        assert left_behind(db) == [1, 1, 1]
+        assert json.loads(answer) == {
+            "deleted": 0,
+            **dict.fromkeys(NOTHING_ELSE, 5),
+        }
+        assert left_behind(db) == [1, 1, 1, 1]
         leave_behind(db, 2)
         assert authapp("sessions", "purge").stdout == (
-            "deleted 0 expired sessions, 2 expired tokens, 2 expired throttles, 2 expired events\n"
+            "deleted 0 expired sessions, 2 expired tokens, 2 expired throttles, 2 expired events, "
+            "2 expired letters\n"
         )
 
     def test_events_are_kept_for_as_long_as_was_set(self, ini, db, tmp_path):
@@ -552,6 +563,27 @@ class TestCommand:
         assert not {"token_hash", "data"} & found[0].keys()
         plain = authapp("sessions", "list", str(user_id)).stdout
         assert all(str(session_id) in plain for session_id in ids)
+
+    def test_list_by_address(self, authapp, db):
+        user_id = add_user(db)
+        ids = add(db, 2, expired=False, user_id=user_id)
+        email = db.scalar(text("SELECT upper(email) FROM users"))
+
+        found = json.loads(authapp("--json", "sessions", "list", email).stdout)["sessions"]
+
+        assert {UUID(session["id"]) for session in found} == set(ids)
+        for session in found:
+            at = datetime.fromisoformat(session["last_seen_at"])
+            assert session["last_seen_at"] == at.isoformat()
+            assert at.utcoffset() == timedelta()
+
+    @pytest.mark.parametrize("email", ["nobody@example.com", "@", "\udcff@example.com"])
+    def test_list_by_an_address_that_nobody_has(self, authapp, email):
+        assert authapp("sessions", "list", email, code=1).stderr.startswith("Error: there is no ")
+        refused = authapp("--json", "sessions", "list", email, code=1)
+
+        assert json.loads(refused.stdout)["error"]["code"] == "not_found"
+        assert refused.stderr == ""
 
     def test_list_of_nobody(self, authapp):
         found = json.loads(authapp("--json", "sessions", "list", str(uuid4())).stdout)

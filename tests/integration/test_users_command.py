@@ -6,6 +6,8 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -226,7 +228,7 @@ def test_account_is_disabled_and_enabled(run, create, db):
     run("disable", EMAIL)
     run("enable", EMAIL)
     assert row(db).status == "active"
-    assert events(db) == ["signed_up", "disabled", "enabled"]
+    assert events(db) == ["signed_up", "disabled", "sessions_revoked", "enabled"]
 
 
 def test_second_factor_is_reset(run, create, db):
@@ -240,7 +242,7 @@ def test_second_factor_is_reset(run, create, db):
     assert row(db).second_factor_at is None
     assert db.execute(text("SELECT count(*) FROM second_factors")).scalar_one() == 0
     assert sessions(db) == 0
-    assert events(db) == ["signed_up", "second_factor_disabled"]
+    assert events(db) == ["signed_up", "second_factor_disabled", "sessions_revoked"]
     assert letters(db)[1:] == ["second_factor_disabled"]
 
 
@@ -295,6 +297,92 @@ def test_last_administrator_stays_one(run, create, db, args):
 
     assert result.stderr.startswith("Error: There would be no active administrator left")
     assert row(db) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "code", "fields"),
+    [
+        (["create", EMAIL, "--name", "Bo"], PASSWORD, "invalid_input", ["email"]),
+        (["create", "bo", "--name", "Bo"], "short", "invalid_input", ["email", "password"]),
+        (["disable", EMAIL], "", "last_admin", []),
+        (["show", "nobody"], "", "not_found", []),
+        (["create", "bo@example.com", "--name", "Bo"], b"\xff", "invalid_input", []),
+    ],
+    ids=["taken", "two fields", "last admin", "nobody", "not UTF-8"],
+)
+def test_programs_are_refused_in_json(run, create, args, stdin, code, fields):
+    create(EMAIL, "Ada", "--role", "admin")
+
+    result = run(*args, stdin=stdin, status=1, as_json=True)
+
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == code
+    assert error["message"]
+    assert sorted(error["fields"]) == fields
+    assert result.stderr == ""
+
+
+def test_times_are_written_as_over_http(create, run):
+    created_at = create()["created_at"]
+
+    at = datetime.fromisoformat(created_at)
+    assert created_at == at.isoformat()
+    assert at.utcoffset() == timedelta()
+    [event] = json.loads(run("show", EMAIL, as_json=True).stdout)["events"]
+    assert datetime.fromisoformat(event["created_at"]) == at
+
+
+@contextmanager
+def losing(db, times):
+    """Each transaction that changes a user is told that it lost a deadlock, the first so often."""
+    db.execute(text("CREATE SEQUENCE losses"))
+    db.execute(
+        text(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF nextval('losses') <= {times} THEN RAISE EXCEPTION 'deadlock detected' "
+            "USING ERRCODE = 'deadlock_detected'; END IF; RETURN NULL; END $$"
+        )
+    )
+    db.execute(
+        text("CREATE TRIGGER lose AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION lose()")
+    )
+    try:
+        yield
+    finally:
+        db.execute(text("DROP FUNCTION lose CASCADE"))
+        db.execute(text("DROP SEQUENCE losses"))
+
+
+def test_what_lost_against_another_transaction_is_done_again(run, create, db, caplog):
+    caplog.set_level(logging.INFO, "authapp.security.events")
+    create()
+    caplog.clear()
+
+    with losing(db, times=2):
+        said = run("disable", EMAIL).stdout
+
+    assert said == f"{EMAIL} is disabled; all sessions have ended\n"
+    assert row(db).status == "disabled"
+    assert events(db) == ["signed_up", "disabled"]
+    assert letters(db) == ["verify_email", "account_disabled"]
+    assert len(caplog.messages) == 1
+
+
+def test_and_where_it_loses_each_time_the_message_says_so(run, create, db):
+    create()
+
+    with losing(db, times=6):
+        said = run("disable", EMAIL, status=1).stderr
+        refused = run("disable", EMAIL, status=1, as_json=True).stdout
+
+    message = "lost against another transaction; try again: deadlock detected"
+    assert said.startswith(f"Error: {message}")
+    assert "cannot be reached" not in said
+    error = json.loads(refused)["error"]
+    assert error["code"] == "unavailable"
+    assert error["message"].startswith(message)
+    assert row(db).status == "active"
+    assert events(db) == ["signed_up"]
 
 
 @pytest.mark.parametrize("user", [EMAIL, str(UUID(int=1)), "nobody", "", "\udcff"])

@@ -37,12 +37,6 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_security_events_user_id_id", "security_events", ["user_id", "id"])
-    op.create_index(
-        "ix_security_events_created_at",
-        "security_events",
-        ["created_at"],
-        postgresql_using="brin",
-    )
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ Revision ID: 0007
 Revises: 0006
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,30 +15,32 @@ branch_labels = None
 depends_on = None
 
 
+FOLDED_EMAIL = sa.text('lower(email COLLATE "C")')
+IS_RARE_ROLE = sa.text("role != 'member'")
+IS_RARE_STATUS = sa.text("status != 'active'")
+
+
 def upgrade() -> None:
-    folded_email = sa.text('lower(email COLLATE "C")')
-    op.create_index(
-        "ix_users_email_by_role",
-        "users",
-        [folded_email],
-        postgresql_where=sa.text("role != 'member'"),
-    )
-    op.create_index(
-        "ix_users_email_by_status",
-        "users",
-        [folded_email],
-        postgresql_where=sa.text("status != 'active'"),
-    )
-    op.drop_index("ix_users_role", "users")
-    op.drop_index("ix_users_status", "users")
+    replace_index("ix_users_email_by_role", [FOLDED_EMAIL], IS_RARE_ROLE, "ix_users_role")
+    replace_index("ix_users_email_by_status", [FOLDED_EMAIL], IS_RARE_STATUS, "ix_users_status")
 
 
 def downgrade() -> None:
-    op.create_index(
-        "ix_users_role", "users", ["role"], postgresql_where=sa.text("role != 'member'")
-    )
-    op.create_index(
-        "ix_users_status", "users", ["status"], postgresql_where=sa.text("status != 'active'")
-    )
-    op.drop_index("ix_users_email_by_role", "users")
-    op.drop_index("ix_users_email_by_status", "users")
+    replace_index("ix_users_role", ["role"], IS_RARE_ROLE, "ix_users_email_by_role")
+    replace_index("ix_users_status", ["status"], IS_RARE_STATUS, "ix_users_email_by_status")
+
+
+def replace_index(new: str, columns: list[Any], where: sa.TextClause, old: str) -> None:
+    """While people sign in: nobody is kept from writing to the table.
+
+    That takes more than one transaction. What a run that broke off has left behind, which may be
+    an index that is not valid, is cleared away first, so that it can be run again.
+    """
+    with op.get_context().autocommit_block():
+        drop_index(new)
+        op.create_index(new, "users", columns, postgresql_where=where, postgresql_concurrently=True)
+        drop_index(old)
+
+
+def drop_index(name: str) -> None:
+    op.drop_index(name, "users", postgresql_concurrently=True, if_exists=True)

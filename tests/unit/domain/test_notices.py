@@ -21,6 +21,7 @@ ADA = User(
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
     password_changed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
+ADMIN = replace(ADA, id=UUID(int=2), name="Root", email="root@example.com")
 ABOUT_ADA = {"name": "Ada", "email": "ada@example.com"}
 EVENTS = [e for e in AccountEvent.__subclasses__() if e.__module__ == events.__name__]
 SAMPLES: dict[str, Any] = {
@@ -83,14 +84,15 @@ class TestLetters:
                 events.RoleChanged(user=ADA, old_role=Role.MEMBER, new_role=Role.ADMIN),
                 LetterKind.ROLE_CHANGED,
             ),
+            (events.UserDisabled(user=ADA), LetterKind.ACCOUNT_DISABLED),
+            (events.UserEnabled(user=ADA), LetterKind.ACCOUNT_ENABLED),
         ],
     )
     def test_the_owner_hears_of_what_was_changed(self, event, kind):
         assert letter_about(event) == Letter(kind, ADA.email, ADA.id, ABOUT_ADA)
 
     def test_also_where_an_administrator_did_it_whom_the_letter_does_not_name(self):
-        admin = replace(ADA, id=UUID(int=2), name="Root", email="root@example.com")
-        event = events.SecondFactorDisabled(user=ADA, by=admin)
+        event = events.SecondFactorDisabled(user=ADA, by=ADMIN)
 
         params = ABOUT_ADA | {"by": "administrator"}
         expected = Letter(LetterKind.SECOND_FACTOR_DISABLED, ADA.email, ADA.id, params)
@@ -100,6 +102,23 @@ class TestLetters:
         event = events.SecondFactorDisabled(user=ADA, by=ADA)
 
         assert letter_about(event) == letter_about(events.SecondFactorDisabled(user=ADA))
+
+    def test_whose_sessions_an_administrator_has_ended_hears_of_it(self):
+        event = events.SessionsRevoked(user=ADA, by=ADMIN, count=2, asked_for=True)
+
+        params = ABOUT_ADA | {"by": "administrator"}
+        expected = Letter(LetterKind.SESSIONS_ENDED, ADA.email, ADA.id, params)
+        assert letter_about(event) == expected
+
+    @pytest.mark.parametrize(
+        ("by", "asked_for"), [(ADMIN, False), (ADA, True), (None, True), (None, False)]
+    )
+    def test_but_not_where_another_letter_tells_of_the_cause_or_they_did_so_themselves(
+        self, by, asked_for
+    ):
+        event = events.SessionsRevoked(user=ADA, by=by, count=2, asked_for=asked_for)
+
+        assert letter_about(event) is None
 
     def test_of_a_sign_in_from_a_browser_that_is_known_nobody_hears(self):
         assert letter_about(events.SignedIn(user=ADA, new_device=False)) is None
@@ -116,10 +135,10 @@ class TestLetters:
         expected = Letter(LetterKind.EMAIL_CHANGE_REQUESTED, ADA.email, ADA.id, params)
         assert letter_about(event) == expected
 
-    def test_and_that_there_is_one(self):
+    def test_and_that_there_is_one_even_if_the_account_is_deleted(self):
         event = events.EmailChanged(user=ADA, old_email="old@example.com")
 
-        expected = Letter(LetterKind.EMAIL_CHANGED, "old@example.com", ADA.id, ABOUT_ADA)
+        expected = Letter(LetterKind.EMAIL_CHANGED, "old@example.com", None, ABOUT_ADA)
         assert letter_about(event) == expected
 
     def test_the_last_letter_does_not_go_with_the_account(self):

@@ -1,5 +1,6 @@
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -81,6 +82,28 @@ def test_an_error_is_logged_once_a_round_and_the_next_round_comes(start, caplog)
 
     [record] = caplog.records
     assert record.exc_info
+
+
+@pytest.mark.parametrize("call", ["begin", "wake"])
+def test_it_begins_once_however_many_ask_for_it_at_once(call):
+    begun = threading.Semaphore(0)
+    courier = Courier(begun.release, LONG)
+    barrier = threading.Barrier(8)
+
+    def ask():
+        barrier.wait(10)
+        courier.begin() if call == "begin" else courier.wake()
+
+    with ThreadPoolExecutor(8) as threads:
+        for asked in [threads.submit(ask) for _ in range(8)]:
+            asked.result(10)
+
+    assert begun.acquire(timeout=10)
+    courier.stop()
+    courier.join(10)
+    assert not courier.is_alive()
+    courier.begin()
+    assert not courier.is_alive()
 
 
 def test_it_keeps_no_process_alive():

@@ -136,6 +136,12 @@ NOTICES = [
     LetterKind.SECOND_FACTOR_FAILED,
     LetterKind.ACCOUNT_DELETED,
 ]
+ADMINISTERED = [
+    LetterKind.ROLE_CHANGED,
+    LetterKind.ACCOUNT_DISABLED,
+    LetterKind.ACCOUNT_ENABLED,
+    LetterKind.SESSIONS_ENDED,
+]
 
 
 class TestNotices:
@@ -180,6 +186,19 @@ class TestNotices:
             assert "Browser:" not in part
         for part in (world.write(kind).text, world.write(kind).html):
             assert "administrator" not in part
+
+    @pytest.mark.parametrize("kind", ADMINISTERED)
+    def test_of_what_only_administrators_do_say_so_and_whom_to_ask(self, world, kind):
+        message = world.write(kind, by="administrator", address="", user_agent="")
+
+        for part in (message.text, message.html):
+            part = " ".join(part.split())
+            assert "An administrator has" in part
+            assert EMAIL in part
+            assert "23 November 2026, 14:05 UTC" in part
+            assert "If you did not expect it, ask those who run" in part
+            assert "From:" not in part
+            assert "/forgot-password" not in part
 
     def test_who_lost_a_second_factor_to_an_administrator_is_not_told_of_an_intruder(self, world):
         message = world.write(LetterKind.SECOND_FACTOR_DISABLED, by="administrator")

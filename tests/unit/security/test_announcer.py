@@ -13,6 +13,8 @@ from pyramid.registry import Registry
 
 from authapp.domain.events import (
     AccountEvent,
+    EmailChanged,
+    EmailChangeRequested,
     PasswordChanged,
     RoleChanged,
     SecondFactorDisabled,
@@ -20,6 +22,7 @@ from authapp.domain.events import (
     SignedOut,
     SignInFailed,
     Throttled,
+    UserDeleted,
 )
 from authapp.domain.mail import LetterKind
 from authapp.domain.sessions import Client
@@ -176,6 +179,32 @@ class TestInARequest:
 
         assert world.lines == []
 
+    def test_a_failure_is_logged_also_if_a_subscriber_fails(self, world):
+        world.config.add_subscriber(lambda event: 1 / 0, SignInFailed)
+
+        with pytest.raises(ZeroDivisionError):
+            world.announce(FAILED)
+        world.request.tm.abort()
+
+        assert len(world.lines) == len(world.events.events) == 1
+
+    @pytest.mark.parametrize("by", [None, ADA], ids=["in the account", "as an administrator"])
+    def test_of_who_deleted_their_own_account_only_the_id_is_kept(self, world, by):
+        world.announce(UserDeleted(user=ADA, by=by))
+
+        [recorded] = world.events.events
+        assert recorded.details == {"id": str(ADA.id)}
+        assert (recorded.address, recorded.user_agent) == (None, None)
+
+    def test_who_deleted_somebody_elses_account_is_written_down(self, world):
+        admin = replace(ADA, id=UUID(int=2), email="root@example.com")
+
+        world.announce(UserDeleted(user=ADA, by=admin))
+
+        [recorded] = world.events.events
+        assert (recorded.details, recorded.by) == ({"id": str(ADA.id)}, admin.id)
+        assert Client(recorded.address, recorded.user_agent) == HOME
+
     def test_it_is_logged_once_after_the_commit(self, world):
         world.announce(HAPPENED)
         assert world.lines == []
@@ -329,7 +358,15 @@ class TestLine:
         assert line.isprintable()
         assert said_in(line)["event"] == "sign_in_failed"
 
-    @pytest.mark.parametrize("event", [HAPPENED, FAILED])
+    @pytest.mark.parametrize(
+        "event",
+        [
+            HAPPENED,
+            FAILED,
+            EmailChangeRequested(user=ADA, new_email="new@example.com"),
+            EmailChanged(user=ADA, old_email="old@example.com"),
+        ],
+    )
     def test_neither_names_nor_addresses_of_mail_stand_in_it(self, world, event):
         line = self.line(world, event)
 

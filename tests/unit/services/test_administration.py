@@ -172,7 +172,7 @@ def test_ending_sessions_leaves_the_account_alone(
     assert sessions.of_user(bo.id) == []
     assert len(sessions.of_user(ada.id)) == 1
     assert len(tokens.tokens) == len(Purpose)
-    assert announcer.events == [SessionsRevoked(user=bo, by=ada, count=1)]
+    assert announcer.events == [SessionsRevoked(user=bo, by=ada, count=1, asked_for=True)]
 
 
 @pytest.fixture

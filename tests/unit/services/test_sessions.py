@@ -64,7 +64,7 @@ def test_one_is_ended(own_sessions, directory, announcer, laptop, phone, foreign
     own_sessions.end(ADA, phone)
 
     assert set(directory.rows) == {laptop, foreign}
-    assert announcer.events == [SessionsRevoked(user=ADA, count=1)]
+    assert announcer.events == [SessionsRevoked(user=ADA, count=1, asked_for=True)]
 
 
 def test_one_that_is_not_theirs_is_left_alone(own_sessions, directory, announcer, laptop, foreign):
@@ -90,4 +90,4 @@ def test_all_others_are_ended_and_told_of_once(
     assert own_sessions.end_others(ADA, keep=laptop) == 0
 
     assert set(directory.rows) == {laptop, foreign}
-    assert announcer.events == [SessionsRevoked(user=ADA, count=1)]
+    assert announcer.events == [SessionsRevoked(user=ADA, count=1, asked_for=True)]

@@ -257,6 +257,24 @@ class TestDelete:
         assert ports.announcer.events == [UserDeleted(user=ada)]
         assert accounts.sign_up("Ada", EMAIL, PASSWORD, HOME).id != ada.id
 
+    @pytest.mark.parametrize("method", ["hold", "delete"])
+    def test_of_two_at_once_the_second_has_deleted_nothing(
+        self, ports, accounts, users, ada, monkeypatch, method
+    ):
+        once_there = getattr(users, method)
+        delete = users.delete
+
+        def after_the_other(user_id):
+            delete(user_id)
+            return once_there(user_id)
+
+        monkeypatch.setattr(users, method, after_the_other)
+
+        with pytest.raises(UserNotFound):
+            accounts.delete(ada.id, PASSWORD)
+
+        assert ports.announcer.events == []
+
     @pytest.mark.parametrize(
         ("password", "code"),
         [("wrong", "wrong_password"), ("", "required"), ("\0", "bad_characters")],
