@@ -155,8 +155,8 @@ class SqlUserRepository:
         return row is not None
 
     def hold(self, user_id: UUID) -> User | None:
-        # A sign-in that is under way holds the row as well: `hold_unchanged`. It is waited for. Rows that
-        # refer to the user, as those of sessions and events do, can be added meanwhile.
+        # A sign-in that is under way holds the row as well, and is waited for: `hold_unchanged`.
+        # Rows that refer to the user, as those of sessions and events do, can be added meanwhile.
         statement = select(*USER_COLUMNS).where(UserRow.id == user_id)
         row = self._write(statement.with_for_update(key_share=True))
         return to_user(row) if row else None

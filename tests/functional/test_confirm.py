@@ -87,7 +87,9 @@ def pass_time(db, interval="1 hour 1 second"):
     db.execute(
         text(
             "UPDATE sessions SET data = jsonb_set(data, ARRAY[:key, '$datetime'], "
-            "to_jsonb((data #>> ARRAY[:key, '$datetime'])::timestamptz - cast(:i AS interval)))"
+            # Whole seconds, which PostgreSQL spells as the application does.
+            "to_jsonb(date_trunc('second', (data #>> ARRAY[:key, '$datetime'])::timestamptz "
+            "- cast(:i AS interval))))"
         ),
         {"key": CONFIRMED_AT, "i": interval},
     )

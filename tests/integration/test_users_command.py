@@ -203,7 +203,7 @@ def test_new_password_ends_all_sessions(run, create, db):
     assert row(db).password_changed_at > before.password_changed_at
     assert BcryptHasher(4).verify("quite another one", row(db).password_hash)
     assert sessions(db) == 0
-    assert events(db)[1:] == ["password_changed"]
+    assert events(db)[1:] == ["password_changed", "sessions_revoked"]
 
 
 def test_new_password_is_held_to_the_policy(run, create, db):
