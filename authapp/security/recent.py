@@ -25,7 +25,7 @@ def recent_view(view: View, info: IViewDeriverInfo) -> View:
     def view_after_confirmation(context: Any, request: IRequest) -> Response:
         if request.identity is None:
             raise HTTPForbidden
-        request.confirmations.check(confirmed_at(request))
+        request.services.confirmations.check(confirmed_at(request))
         return view(context, request)
 
     return view_after_confirmation

@@ -28,7 +28,7 @@ def change_profile(request: IRequest) -> Response:
     form = Form(request, "name")
     try:
         form.check()
-        user = request.accounts.rename(request.identity.id, form["name"])
+        user = request.services.accounts.rename(request.identity.id, form["name"])
     except InvalidInput as error:
         return refused(request, "account", form, error.problems, user=request.identity)
     if not request.wants_json:
@@ -47,7 +47,7 @@ def change_password(request: IRequest) -> Response:
     session = request.session
     try:
         form.check()
-        user = request.accounts.change_password(
+        user = request.services.accounts.change_password(
             request.identity.id, form["current_password"], form["new_password"], keep=session.id
         )
     except InvalidInput as error:
@@ -57,7 +57,7 @@ def change_password(request: IRequest) -> Response:
     session.rotate()
     # Whoever had this session's cookie as well may have begun one, and know its secret.
     session.pop(SET_UP, None)
-    keep_confirmation(request, request.confirmations.now())
+    keep_confirmation(request, request.services.confirmations.now())
     # Others in which somebody has signed in with the old password are new ones from now on.
     request.registry[KnownBrowsers].remember(request, user, user.password_changed_at)
     if not request.wants_json:
@@ -76,7 +76,9 @@ def delete(request: IRequest) -> Response:
     user_id = request.identity.id
     try:
         form.check()
-        request.accounts.delete(user_id, form["current_password"], session_id=request.session.id)
+        request.services.accounts.delete(
+            user_id, form["current_password"], session_id=request.session.id
+        )
     except InvalidInput as error:
         return refused(request, "account_delete", form, error.problems, user=request.identity)
     except TooManyAttempts as error:

@@ -33,7 +33,7 @@ def change_notify(request: IRequest) -> Response:
     except InvalidInput as error:
         return refused(request, "account_activity", form, error.problems, **_shown(request))
     notify = form.ticked("notify")
-    request.activity.notify_sign_in(request.identity.id, notify)
+    request.services.activity.notify_sign_in(request.identity.id, notify)
     if not request.wants_json:
         choice = "You get an email" if notify else "You no longer get emails"
         request.session.flash(f"{choice} about sign-ins with new browsers.", "success")
@@ -41,7 +41,7 @@ def change_notify(request: IRequest) -> Response:
 
 
 def _shown(request: IRequest) -> dict[str, Any]:
-    found = request.activity.of_user(request.identity.id, before=_before(request))
+    found = request.services.activity.of_user(request.identity.id, before=_before(request))
     return {
         "user": request.identity,
         "events": found.events,

@@ -27,7 +27,7 @@ def confirm(request: IRequest) -> Response:
     user = request.identity
     try:
         form.check()
-        confirmed_at = request.confirmations.confirm(user.id, form["current_password"])
+        confirmed_at = request.services.confirmations.confirm(user.id, form["current_password"])
     except InvalidInput as error:
         return refused(request, "account_confirm", form, error.problems, user=user)
     except TooManyAttempts as error:

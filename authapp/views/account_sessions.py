@@ -33,10 +33,10 @@ def revoke(request: IRequest) -> Response:
     session_id = _named_session(request)
     if session_id == request.session.id:
         # What the browser holds has to go as well, so this is a sign-out like any other.
-        request.sign_ins.ended(request.identity)
+        request.services.sign_ins.ended(request.identity)
         forget(request)
         return done(request, location=request.route_path("home"), status=204)
-    request.own_sessions.end(request.identity, session_id)
+    request.services.own_sessions.end(request.identity, session_id)
     return _ended(request, "That session has been signed out.")
 
 
@@ -44,7 +44,7 @@ def revoke(request: IRequest) -> Response:
     route_name="account_sessions_revoke_others", request_method="POST", permission="account"
 )
 def revoke_others(request: IRequest) -> Response:
-    request.own_sessions.end_others(request.identity, keep=request.session.id)
+    request.services.own_sessions.end_others(request.identity, keep=request.session.id)
     return _ended(request, "All other sessions have been signed out.")
 
 
@@ -63,7 +63,7 @@ def no_such_session(request: IRequest) -> Response:
 
 def _listed(request: IRequest, current_id: UUID | None) -> Sequence[SessionInfo]:
     """One's own sessions, the one that asks first, then by their last use; times in UTC."""
-    sessions = request.own_sessions.of_user(request.identity.id)
+    sessions = request.services.own_sessions.of_user(request.identity.id)
     return [in_utc(s) for s in sorted(sessions, key=lambda s: s.id != current_id)]
 
 

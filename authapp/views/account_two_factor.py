@@ -45,7 +45,7 @@ def show_two_factor(request: IRequest) -> Response:
 )
 def begin(request: IRequest) -> Response:
     session = request.session
-    set_up = request.second_factors.begin(request.identity.id, session_id=session.id)
+    set_up = request.services.second_factors.begin(request.identity.id, session_id=session.id)
     session[SET_UP] = set_up.fingerprint
     location = request.route_path("account_two_factor_set_up")
     return done(request, location=location, body=_set_up_body(set_up), status=201)
@@ -69,7 +69,7 @@ def confirm(request: IRequest) -> Response:
     user, session = request.identity, request.session
     try:
         form.check()
-        codes = request.second_factors.confirm(
+        codes = request.services.second_factors.confirm(
             user, _begun_here(request), form["code"], keep=session.id
         )
     except InvalidInput as error:
@@ -94,7 +94,7 @@ def renew_codes(request: IRequest) -> Response:
     user = request.identity
     try:
         form.check()
-        codes = request.second_factors.renew_recovery_codes(
+        codes = request.services.second_factors.renew_recovery_codes(
             user,
             form["current_password"],
             form["code"],
@@ -112,7 +112,7 @@ def renew_codes(request: IRequest) -> Response:
 
 @view_config(route_name="account_two_factor_disable", request_method="GET", permission="account")
 def show_disable(request: IRequest) -> Response:
-    if request.second_factors.policy.is_required_of(request.identity):
+    if request.services.second_factors.policy.is_required_of(request.identity):
         raise CannotTurnOff
     return _owners_form(request, "account_two_factor_disable")
 
@@ -123,7 +123,7 @@ def disable(request: IRequest) -> Response:
     user = request.identity
     try:
         form.check()
-        request.second_factors.disable(
+        request.services.second_factors.disable(
             user,
             form["current_password"],
             form["code"],
@@ -193,7 +193,9 @@ def codes_unavailable(request: IRequest, actions: Sequence[tuple[str, str]]) -> 
 
 
 def _being_set_up(request: IRequest) -> SetUp:
-    set_up: SetUp = request.second_factors.being_set_up(request.identity, _begun_here(request))
+    set_up: SetUp = request.services.second_factors.being_set_up(
+        request.identity, _begun_here(request)
+    )
     return set_up
 
 
@@ -203,7 +205,7 @@ def _begun_here(request: IRequest) -> str | None:
 
 
 def _state(request: IRequest) -> dict[str, Any]:
-    user, factors = request.identity, request.second_factors
+    user, factors = request.identity, request.services.second_factors
     since = user.second_factor_at
     return {
         "since": since.astimezone(UTC) if since else None,

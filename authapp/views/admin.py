@@ -46,7 +46,7 @@ def list_users(request: IRequest) -> Response:
     asked = {name: request.GET.get(name, "") for name in ("q", "role", "status", "after")}
     try:
         _check_once(request, asked)
-        found = request.administration.find(
+        found = request.services.administration.find(
             asked["q"],
             role=_choice(Role, "role", asked["role"]),
             status=_choice(Status, "status", asked["status"]),
@@ -65,7 +65,7 @@ def list_users(request: IRequest) -> Response:
 
 @view_config(route_name="admin_users_show", request_method="GET", permission="admin")
 def show_user(request: IRequest) -> Response:
-    account = request.administration.show(_named_user(request))
+    account = request.services.administration.show(_named_user(request))
     if request.wants_json:
         return json(_state_body(request, account))
     return page(request, "admin_user", values={}, errors={}, **_shown(request, account))
@@ -79,7 +79,7 @@ def disable(request: IRequest) -> Response:
         request,
         Form(request, "confirm"),
         "disable",
-        lambda user_id: request.administration.disable(user_id, by=request.identity),
+        lambda user_id: request.services.administration.disable(user_id, by=request.identity),
         "The account is disabled, and all of its sessions have ended.",
     )
 
@@ -88,7 +88,7 @@ def disable(request: IRequest) -> Response:
     route_name="admin_users_enable", request_method="POST", permission="admin", recent=True
 )
 def enable(request: IRequest) -> Response:
-    user = request.administration.enable(_named_user(request), by=request.identity)
+    user = request.services.administration.enable(_named_user(request), by=request.identity)
     return _acted(request, user, "The account is enabled. Its owner can sign in again.")
 
 
@@ -97,7 +97,7 @@ def enable(request: IRequest) -> Response:
 )
 def end_sessions(request: IRequest) -> Response:
     user_id = _named_user(request)
-    count = request.administration.end_sessions(user_id, by=request.identity)
+    count = request.services.administration.end_sessions(user_id, by=request.identity)
     if user_id == request.identity.id:
         return _signed_out(request, {"ended": count})
     return _flashed(request, user_id, "All sessions of this account have ended.", {"ended": count})
@@ -110,9 +110,8 @@ def end_sessions(request: IRequest) -> Response:
     recent=True,
 )
 def reset_second_factor(request: IRequest) -> Response:
-    user = request.administration.reset_second_factor(_named_user(request), by=request.identity)
-    if user.id == request.identity.id and user != request.identity:
-        return _signed_out(request, {"user": _account_body(user)})
+    administration = request.services.administration
+    user = administration.reset_second_factor(_named_user(request), by=request.identity)
     return _acted(
         request, user, "The password is the only factor now, and all sessions have ended."
     )
@@ -126,7 +125,7 @@ def change_role(request: IRequest) -> Response:
         role = _choice(Role, "role", form["role"])
         if role is None:
             raise InvalidInput({"role": [Problem("required")]})
-        user: User = request.administration.set_role(user_id, role, by=request.identity)
+        user: User = request.services.administration.set_role(user_id, role, by=request.identity)
         return user
 
     return _act_with_care(request, form, "role", change, "The role is the one that you chose.")
@@ -187,7 +186,7 @@ def _act_with_care(
             raise InvalidInput({"confirm": [Problem("unconfirmed")]})
         user = act(user_id)
     except InvalidInput as error:
-        account = request.administration.show(user_id)
+        account = request.services.administration.show(user_id)
         context = _shown(request, account, refused_action=name)
         return refused(request, "admin_user", form, error.problems, **context)
     if is_own and user != request.identity:

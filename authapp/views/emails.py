@@ -25,7 +25,7 @@ def change_email(request: IRequest) -> Response:
     form = Form(request, "email", "current_password")
     try:
         form.check()
-        request.emails.request_change(
+        request.services.emails.request_change(
             request.identity.id,
             form["email"],
             form["current_password"],
@@ -35,7 +35,7 @@ def change_email(request: IRequest) -> Response:
         return refused(request, "account_email", form, error.problems, user=request.identity)
     except TooManyAttempts as error:
         return throttled(request, "account_email", form, error, user=request.identity)
-    keep_confirmation(request, request.confirmations.now())
+    keep_confirmation(request, request.services.confirmations.now())
     if not request.wants_json:
         request.session.flash(
             f"An email is on its way to {form['email'].strip()}. Follow the link in it to "
@@ -48,7 +48,7 @@ def change_email(request: IRequest) -> Response:
 @view_config(route_name="verify_email_resend", request_method="POST", permission="account")
 def resend(request: IRequest) -> Response:
     user = request.identity
-    is_sent = request.emails.request_verification(user)
+    is_sent = request.services.emails.request_verification(user)
     if not request.wants_json:
         request.session.flash(
             f"An email is on its way to {user.email}."
@@ -62,7 +62,7 @@ def resend(request: IRequest) -> Response:
 @view_config(route_name="verify_email", request_method="GET")
 def show_verify(request: IRequest) -> Response:
     """A button rather than a deed: programs that look for harm follow the links in mail."""
-    link = request.emails.find(request.matchdict["token"])
+    link = request.services.emails.find(request.matchdict["token"])
     if request.wants_json:
         return json({"csrf_token": get_csrf_token(request)})
     return page(request, "verify_email", email=link.token.email, user=link.user)
@@ -71,7 +71,7 @@ def show_verify(request: IRequest) -> Response:
 @view_config(route_name="verify_email", request_method="POST")
 def verify(request: IRequest) -> Response:
     session = request.session
-    user = request.emails.verify(request.matchdict["token"], keep=session.id)
+    user = request.services.emails.verify(request.matchdict["token"], keep=session.id)
     if session.user_id == user.id:
         session.rotate()
     if not request.wants_json:

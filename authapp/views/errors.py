@@ -83,7 +83,7 @@ def not_found(error: HTTPException, request: IRequest) -> Response:
 def forbidden(error: HTTPException, request: IRequest) -> Response:
     if not request.is_authenticated:
         return sign_in_first(request)
-    if request.second_factors.policy.is_missing(request.identity):
+    if request.services.second_factors.policy.is_missing(request.identity):
         return keep_headers(error, second_factor_first(request))
     return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
 

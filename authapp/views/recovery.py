@@ -27,7 +27,7 @@ def forgot_password(request: IRequest) -> Response:
     form = Form(request, "email")
     try:
         form.check()
-        request.recovery.request_reset(form["email"], visitor_of(request))
+        request.services.recovery.request_reset(form["email"], visitor_of(request))
     except InvalidInput as error:
         return refused(request, "forgot_password", form, error.problems)
     except TooManyAttempts as error:
@@ -40,7 +40,7 @@ def forgot_password(request: IRequest) -> Response:
 
 @view_config(route_name="reset_password", request_method="GET")
 def show_reset_password(request: IRequest) -> Response:
-    user = request.recovery.find(request.matchdict["token"]).user
+    user = request.services.recovery.find(request.matchdict["token"]).user
     if request.wants_json:
         return json({"csrf_token": get_csrf_token(request)})
     return page(request, "reset_password", email=user.email, errors={})
@@ -51,9 +51,9 @@ def reset_password(request: IRequest) -> Response:
     form, token = Form(request, "new_password"), request.matchdict["token"]
     try:
         form.check()
-        user = request.recovery.reset(token, form["new_password"])
+        user = request.services.recovery.reset(token, form["new_password"])
     except InvalidInput as error:
-        email = request.recovery.find(token).user.email
+        email = request.services.recovery.find(token).user.email
         return refused(request, "reset_password", form, error.problems, email=email)
     if request.session.user_id == user.id:
         # It has ended with all the others; what the browser holds has to go as well.

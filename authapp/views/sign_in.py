@@ -43,7 +43,7 @@ def sign_in(request: IRequest) -> Response:
     try:
         form.check()
         visitor = visitor_of(request)
-        found = request.passwords.authenticate(form["email"], form["password"], visitor)
+        found = request.services.passwords.authenticate(form["email"], form["password"], visitor)
     except InvalidInput as error:
         return refused(request, "sign_in", form, error.problems)
     except InvalidCredentials:
@@ -64,7 +64,7 @@ def sign_out(request: IRequest) -> Response:
     if request.session.user_id is not None and not is_json(request):
         check_csrf_token(request)
     if request.identity is not None:
-        request.sign_ins.ended(request.identity)
+        request.services.sign_ins.ended(request.identity)
     forget(request)
     return done(request, location=request.route_path("home"), status=204)
 

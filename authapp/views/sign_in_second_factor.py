@@ -57,7 +57,7 @@ def ask_for_second_factor(
     session = request.session
     if session.user_id is not None:
         forget(request)  # Else somebody would be signed in while the code is waited for.
-    pending = request.second_factors.begin_sign_in(credentials)
+    pending = request.services.second_factors.begin_sign_in(credentials)
     if len(target) > _TARGET_MAX_LENGTH:
         target = request.route_path("account")
     session[PENDING] = {**asdict(pending), "persistent": persistent, "next": target}
@@ -73,7 +73,7 @@ def show_second_factor(request: IRequest) -> Response:
     if kept is None:
         return _password_first(request)
     try:
-        request.second_factors.check_pending(kept.pending)
+        request.services.second_factors.check_pending(kept.pending)
     except SignInExpired:
         return _expired(request, kept.target)
     if request.wants_json:
@@ -89,7 +89,7 @@ def give_second_factor(request: IRequest) -> Response:
     form = Form(request, "code")
     try:
         form.check()
-        user = request.second_factors.complete_sign_in(
+        user = request.services.second_factors.complete_sign_in(
             kept.pending, form["code"], visitor_of(request)
         )
     except InvalidInput as error:

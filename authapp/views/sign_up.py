@@ -31,7 +31,9 @@ def sign_up(request: IRequest) -> Response:
     try:
         form.check()
         visitor = visitor_of(request)
-        user = request.accounts.sign_up(form["name"], form["email"], form["password"], visitor)
+        user = request.services.accounts.sign_up(
+            form["name"], form["email"], form["password"], visitor
+        )
     except InvalidInput as error:
         return refused(request, "sign_up", form, error.problems)
     except TooManyAttempts as error:

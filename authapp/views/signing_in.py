@@ -20,14 +20,14 @@ def signed_in(
 ) -> None:
     """Signs `user`, who has given all factors that the account has, in to the session."""
     begin_session(request, user, persistent=persistent)
-    request.sign_ins.completed(user, visitor_of(request), second_factor=second_factor)
+    request.services.sign_ins.completed(user, visitor_of(request), second_factor=second_factor)
 
 
 def begin_session(request: IRequest, user: User, *, persistent: bool | None = None) -> None:
     """Makes the session that of `user`, who has just shown who they are, and the browser one that
     is known to the account."""
     remember(request, user.id, persistent=persistent)
-    now = request.confirmations.now()
+    now = request.services.confirmations.now()
     keep_confirmation(request, now)
     request.registry[KnownBrowsers].remember(request, user, now)
 

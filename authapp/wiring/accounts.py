@@ -1,6 +1,5 @@
 """The accounts: settings, transactions, the owner of the sessions, and what requests offer."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,22 +18,8 @@ from authapp.settings import Settings, expand
 from authapp.views import STATIC_PREFIX
 from authapp.views.errors import unavailable
 from authapp.wiring.purging import account_purges
-from authapp.wiring.services import RequestServices, Shared
+from authapp.wiring.services import Shared, request_services
 from authapp.wiring.sessions import PURGES
-
-# Those of `authapp.wiring.services`, each a property of the request.
-USE_CASES = (
-    "accounts",
-    "activity",
-    "administration",
-    "confirmations",
-    "emails",
-    "own_sessions",
-    "passwords",
-    "recovery",
-    "second_factors",
-    "sign_ins",
-)
 
 
 def include_settings(config: Configurator) -> None:
@@ -61,8 +46,8 @@ def needs_transaction(request: IRequest) -> bool:
 
 
 def include_accounts(config: Configurator) -> None:
-    """The user as the owner of a session, both loaded by the same SELECT; the use cases that the
-    pages call, each a property of the request; `request.readiness`, for the health check; and what
+    """The user as the owner of a session, both loaded by the same SELECT; `request.services`,
+    the use cases that the pages call; `request.readiness`, for the health check; and what
     the purge clears away besides sessions."""
     config.set_session_owner(
         table=UserRow.__table__, key=UserRow.id, columns=USER_COLUMNS, build=to_user
@@ -75,14 +60,8 @@ def include_accounts(config: Configurator) -> None:
     def readiness(request: Any) -> Readiness:
         return SqlReadiness(engine)
 
-    config.add_request_method(partial(RequestServices, shared), "services", reify=True)
+    config.add_request_method(partial(request_services, shared), "services", reify=True)
     config.add_request_method(readiness, reify=True)
-    for name in USE_CASES:
-        config.add_request_method(_service(name), name, reify=True)
-
-
-def _service(name: str) -> Callable[[Any], Any]:
-    return lambda request: getattr(request.services, name)
 
 
 def include_error_views(config: Configurator) -> None:

@@ -77,35 +77,30 @@ class Shared:
 class Services:
     """The use cases over one transaction. Each is made when it is first asked for."""
 
-    def __init__(self, shared: Shared, connections: Connections) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        connections: Connections,
+        *,
+        sessions: SessionDirectory,
+        letters: Letterbox,
+        announcer: Announcer,
+    ) -> None:
         self._shared = shared
-        self._connections = connections
+        self._sessions = sessions
+        self._letters = letters
+        self._announcer = announcer
         self._users = SqlUserRepository(connections)
+        self._directory = SqlUserDirectory(connections)
         self._tokens = SqlTokenRepository(connections)
+        self._throttle = SqlThrottle(connections)
         self._clock = SqlClock(connections)
         self._events = SqlEventLog(connections)
         self._factors = SqlSecondFactors(connections)
 
-    @property
-    def _sessions(self) -> SessionDirectory:
-        raise NotImplementedError
-
-    @cached_property
-    def _outbox(self) -> SqlOutbox:
-        return SqlOutbox(self._connections)
-
-    @cached_property
-    def _letters(self) -> Letterbox:
-        return CircumstantialLetters(self._outbox, NOWHERE)
-
-    @property
-    def _announcer(self) -> Announcer:
-        raise NotImplementedError
-
     @cached_property
     def _attempts(self) -> Attempts:
-        throttle = SqlThrottle(self._connections)
-        return Attempts(throttle, self._shared.limits, self._announcer)
+        return Attempts(self._throttle, self._shared.limits, self._announcer)
 
     @cached_property
     def _revocations(self) -> Revocations:
@@ -166,7 +161,7 @@ class Services:
     def administration(self) -> Administration:
         return Administration(
             users=self._users,
-            directory=SqlUserDirectory(self._connections),
+            directory=self._directory,
             factors=self._factors,
             sessions=self._sessions,
             revocations=self._revocations,
@@ -202,45 +197,31 @@ class Services:
         )
 
 
-class RequestServices(Services):
+def request_services(shared: Shared, request: Any) -> Services:
     """The use cases for one request, over its transaction: `request.services`."""
-
-    def __init__(self, shared: Shared, request: Any) -> None:
-        super().__init__(shared, RequestConnections(request))
-        self._request = request
-
-    @property
-    def _sessions(self) -> SessionDirectory:
-        sessions: SessionDirectory = self._request.sessions
-        return sessions
-
-    @cached_property
-    def _outbox(self) -> RequestOutbox:
-        return RequestOutbox(self._request, self._connections)
-
-    @cached_property
-    def _letters(self) -> Letterbox:
-        return CircumstantialLetters(self._outbox, client_of(self._request))
-
-    @cached_property
-    def _announcer(self) -> Announcer:
-        return RequestAnnouncer(self._request, EventAnnouncer(self._events, self._letters))
+    connections = RequestConnections(request)
+    outbox = RequestOutbox(request, connections)
+    letters = CircumstantialLetters(outbox, client_of(request))
+    events = EventAnnouncer(SqlEventLog(connections), letters)
+    announcer = RequestAnnouncer(request, events)
+    return Services(
+        shared, connections, sessions=request.sessions, letters=letters, announcer=announcer
+    )
 
 
 class CommandServices(Services):
     """The use cases for a command, over one transaction: that of `connection`."""
 
     def __init__(self, shared: Shared, connection: Connection) -> None:
-        super().__init__(shared, BoundConnections(connection))
+        connections = BoundConnections(connection)
+        letters = CircumstantialLetters(SqlOutbox(connections), NOWHERE)
+        events = EventAnnouncer(SqlEventLog(connections), letters)
+        self._lines = CommandAnnouncer(events)
+        sessions = session_directory_over(connections, shared.settings.session)
+        super().__init__(
+            shared, connections, sessions=sessions, letters=letters, announcer=self._lines
+        )
 
     def committed(self) -> None:
         """The transaction has been: says in the log what was done."""
-        self._announcer.committed()
-
-    @cached_property
-    def _sessions(self) -> SessionDirectory:
-        return session_directory_over(self._connections, self._shared.settings.session)
-
-    @cached_property
-    def _announcer(self) -> CommandAnnouncer:
-        return CommandAnnouncer(EventAnnouncer(self._events, self._letters))
+        self._lines.committed()

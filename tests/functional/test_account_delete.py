@@ -136,7 +136,7 @@ def test_all_of_it_or_nothing(lab_app, db, view):
     sign_up(lab_app)
 
     def act(request):
-        request.accounts.delete(request.identity.id, PASSWORD)
+        request.services.accounts.delete(request.identity.id, PASSWORD)
         request.session.invalidate()
         request.dbsession.add_all([Note(text="same"), Note(text="same")])
         return {}

@@ -211,7 +211,7 @@ def test_request_under_way_with_the_old_password_does_not_slip_in(lab_app, db, v
             return by_email(email)
 
         request.services._users.by_email = wait
-        request.emails.request_change(request.identity.id, NEW, PASSWORD)
+        request.services.emails.request_change(request.identity.id, NEW, PASSWORD)
         return {}
 
     with ThreadPoolExecutor(1) as threads:

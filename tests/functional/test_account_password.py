@@ -147,7 +147,7 @@ def test_password_and_sessions_change_together_or_not_at_all(lab_app, db, view):
     sign_in(other)
 
     def act(request):
-        request.accounts.change_password(
+        request.services.accounts.change_password(
             request.identity.id, PASSWORD, NEW, keep=request.session.id
         )
         request.session.rotate()
@@ -168,7 +168,7 @@ def test_sign_in_under_way_with_the_old_password_does_not_slip_in(lab_app, db, v
     verified, changed = threading.Event(), threading.Event()
 
     def slow_sign_in(request):
-        user = request.passwords.authenticate(EMAIL, PASSWORD, Visitor(None)).user
+        user = request.services.passwords.authenticate(EMAIL, PASSWORD, Visitor(None)).user
         verified.set()
         changed.wait(2)
         request.session.sign_in(user.id)

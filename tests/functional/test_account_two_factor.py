@@ -292,7 +292,7 @@ class TestSettingUp:
         def act(request):
             session = request.session
             begun = session["authapp.second_factor_set_up"]
-            request.second_factors.confirm(request.identity, begun, code, keep=session.id)
+            request.services.second_factors.confirm(request.identity, begun, code, keep=session.id)
             request.dbsession.add_all([Note(text="same"), Note(text="same")])
             return {}
 

@@ -693,7 +693,7 @@ def test_sign_in_under_way_does_not_slip_past_being_disabled(lab_app, db, view):
 
     def slow_sign_in(request):
         visitor = Visitor("192.0.2.1")
-        found = request.passwords.authenticate("bo@example.com", PASSWORD, visitor)
+        found = request.services.passwords.authenticate("bo@example.com", PASSWORD, visitor)
         verified.set()
         disabled.wait(2)
         request.session.sign_in(found.user.id)
@@ -736,7 +736,9 @@ def test_commit_that_fails_leaves_the_account_and_its_sessions_as_they_were(
     before = {table: rows(db, table) for table in kept}
 
     def act(request):
-        change(request.administration, request.administration.named("bo@example.com"))
+        change(
+            request.services.administration, request.services.administration.named("bo@example.com")
+        )
         request.dbsession.add_all([Note(text="same"), Note(text="same")])
         return {}
 

@@ -295,9 +295,9 @@ def letters(db):
 @pytest.mark.parametrize("how", ["fails", "fails at commit", "doomed"])
 def test_what_is_rolled_back_has_not_happened(ada, db, caplog, view, how):
     def act(request: IRequest) -> dict[str, Any]:
-        user = request.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request)).user
+        user = request.services.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request)).user
         signed_in(request, user)
-        request.accounts.rename(user.id, "Countess")
+        request.services.accounts.rename(user.id, "Countess")
         if how == "fails":
             raise RuntimeError("after all that")
         if how == "fails at commit":
@@ -317,7 +317,7 @@ def test_what_is_rolled_back_has_not_happened(ada, db, caplog, view, how):
 def test_failure_outlives_a_rollback(ada, db, caplog, view):
     def act(request):
         with suppress(InvalidCredentials):
-            request.passwords.authenticate(EMAIL, WRONG, visitor_of(request))
+            request.services.passwords.authenticate(EMAIL, WRONG, visitor_of(request))
         raise RuntimeError("after the failure")
 
     another(ada).get(view(act), status=500)
@@ -356,7 +356,7 @@ def test_subscriber_s_own_rows_are_committed_with_the_rest(app, db):
 
 def test_subscriber_s_own_rows_are_rolled_back_with_the_rest(app, db, view):
     def act(request):
-        request.accounts.sign_up(NAME, EMAIL, PASSWORD, visitor_of(request))
+        request.services.accounts.sign_up(NAME, EMAIL, PASSWORD, visitor_of(request))
         raise RuntimeError("after the sign-up")
 
     app.get(view(act), status=500)

@@ -547,7 +547,7 @@ def test_sign_in_under_way_with_the_old_password_does_not_slip_in(lab_app, db, v
     verified, waiting = threading.Event(), threading.Event()
 
     def slow_sign_in(request):
-        account = request.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request))
+        account = request.services.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request))
         verified.set()
         waiting.wait(10)
         request.session.sign_in(account.user.id)

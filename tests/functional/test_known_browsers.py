@@ -316,7 +316,7 @@ def test_it_is_not_given_when_the_sign_in_is_rolled_back(lab_app, db, view):
     sign_up(another(lab_app))
 
     def act(request):
-        found = request.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request))
+        found = request.services.passwords.authenticate(EMAIL, PASSWORD, visitor_of(request))
         signed_in(request, found.user)
         outcome = request.GET["outcome"]
         if outcome == "fails at commit":

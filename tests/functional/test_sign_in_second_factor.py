@@ -643,7 +643,7 @@ def test_sign_in_that_was_under_way_when_the_factor_was_turned_on_does_not_slip_
             return verify(*given)
 
         hasher.verify = slow_verify
-        found = request.passwords.authenticate(EMAIL, PASSWORD, Visitor(None))
+        found = request.services.passwords.authenticate(EMAIL, PASSWORD, Visitor(None))
         return {"has_second_factor": found.user.has_second_factor}
 
     assert thief.get(view(late_sign_in)).json == {"has_second_factor": True}

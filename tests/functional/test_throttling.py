@@ -279,7 +279,7 @@ def test_only_digests_are_kept_of_who_was_counted(app, db):
 def test_failures_count_although_the_request_is_rolled_back_or_fails(lab_app, db, view):
     def fail(request):
         with suppress(InvalidCredentials):
-            request.passwords.authenticate(EMAIL, WRONG, visitor_of(request))
+            request.services.passwords.authenticate(EMAIL, WRONG, visitor_of(request))
 
     def rolled_back(request):
         fail(request)
@@ -371,7 +371,7 @@ def test_the_current_password_is_asked_for_no_more_often_either(app, db, hashed,
 def test_a_view_that_does_not_catch_it_is_answered_by_a_page_with_a_way_on(lab_app, view):
     def act(request):
         with suppress(InvalidCredentials):
-            request.passwords.authenticate(UNKNOWN, WRONG, visitor_of(request))
+            request.services.passwords.authenticate(UNKNOWN, WRONG, visitor_of(request))
         return {}
 
     address = view(act)
