@@ -26,8 +26,10 @@ def sign_in_as(app: TestApp, user: Any, *, persistent: bool | None = None) -> No
 
     def view(request: IRequest) -> Response:
         request.session.sign_in(user_id, persistent=persistent)
-        if hasattr(request, "confirmations"):  # Where there are accounts, as at their sign-in page.
-            request.session[CONFIRMED_AT] = request.services.confirmations.now()
+        # Where there are accounts, as at their sign-in page.
+        confirmations = getattr(getattr(request, "services", None), "confirmations", None)
+        if confirmations is not None:
+            request.session[CONFIRMED_AT] = confirmations.now()
         return Response()
 
     # The same application, with one view in the place of all its views and tweens but pyramid_tm's.

@@ -111,7 +111,7 @@ class TestRequest:
 
     def test_commit_that_fails_sends_nothing(self, lab_app, db, view):
         def act(request):
-            request.services._outbox.put(Letter(LetterKind.ACCOUNT_DELETED, EMAIL))
+            request.services._letters.put(Letter(LetterKind.ACCOUNT_DELETED, EMAIL))
             request.dbsession.flush()
             request.dbsession.add_all([Note(text="same"), Note(text="same")])
             return {}
@@ -165,7 +165,7 @@ class TestCourier:
         monkeypatch.setattr(with_courier.app.registry[COURIER], "wake", woken.set)
 
         def act(request):
-            request.services._outbox.put(Letter(LetterKind.ACCOUNT_DELETED, EMAIL))
+            request.services._letters.put(Letter(LetterKind.ACCOUNT_DELETED, EMAIL))
             request.tm.doom()
             return {}
 
