@@ -271,6 +271,7 @@ class InMemorySessionStore:
             self._check_owner(rotation.user_id)
             row = replace(
                 row,
+                created_at=row.created_at if row.user_id == rotation.user_id else self.now,
                 last_seen_at=self.now,
                 token_hash=rotation.token_hash,
                 user_id=rotation.user_id,

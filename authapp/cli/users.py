@@ -193,7 +193,10 @@ def _new_password() -> str:
         message = "the password on standard input is not UTF-8"
         raise Refused("invalid_input", message) from None
     # `echo` ends it with a line break, which nobody can type into a form.
-    return text.removesuffix("\n").removesuffix("\r")
+    text = text.removesuffix("\n").removesuffix("\r")
+    if "\n" in text or "\r" in text:
+        raise Refused("invalid_input", "there is more than one line on standard input")
+    return text
 
 
 def _answer(context: Context, user: User, text: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     Update,
     bindparam,
+    case,
     cast,
     delete,
     func,
@@ -164,6 +165,14 @@ class SessionQueries:
                 "token_hash": rotation.token_hash,
                 "user_id": rotation.user_id,
                 "persistent": rotation.persistent,
+                # For a visitor who signs in the session begins now; people ask since when.
+                "created_at": case(
+                    (
+                        t.user_id.is_not_distinct_from(literal(rotation.user_id, t.user_id.type)),
+                        t.created_at,
+                    ),
+                    else_=func.now(),
+                ),
                 "last_seen_at": func.now(),
                 "expires_at": self._expires_at,
                 "address": rotation.client.address,

@@ -12,7 +12,7 @@ SENTENCES = {
     "signed_up": "The account was made",
     "signed_in": "Signed in",
     "signed_out": "Signed out",
-    "sign_in_failed": "A sign-in failed: the password was wrong",
+    "sign_in_failed": "A sign-in was refused",
     "throttled": "There were too many attempts, and more were refused for a while",
     "identity_confirmed": "The password was given once more",
     "wrong_password": "The password was asked for once more, and a wrong one was given",
@@ -37,7 +37,7 @@ SENTENCES = {
 }
 # Where a detail has this value, other words are right.
 _SPECIAL: Mapping[tuple[str, str, Any], str] = {
-    ("signed_in", "new_device", True): "Signed in with a browser that was new to the account",
+    ("signed_in", "new_device", True): "Signed in with a browser that was not known to the account",
     ("sign_in_failed", "second_factor", True): "A sign-in failed: the code was wrong",
     ("notifications_changed", "notify_sign_in", True): (
         "Email about sign-ins with new browsers was turned on"

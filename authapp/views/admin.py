@@ -128,7 +128,7 @@ def change_role(request: IRequest) -> Response:
         user: User = request.services.administration.set_role(user_id, role, by=request.identity)
         return user
 
-    return _act_with_care(request, form, "role", change, "The role is the one that you chose.")
+    return _act_with_care(request, form, "role", change, "The role has been changed.")
 
 
 @exception_view_config(NoSuchAccount)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -610,6 +610,22 @@ class TestRotating:
         assert record.user_id == user.id
         assert record.owner == user
         assert not record.persistent
+
+    def test_its_age_begins_anew_when_somebody_signs_in(self, world: World):
+        """What people are shown is since when they are signed in."""
+        user = world.kept.new_user()
+        session_id = world.start()
+        world.kept.let_pass(timedelta(days=10))
+
+        world.update(world.loaded(), rotation=rotation(user_id=user.id))
+
+        signed_in = world.row(session_id)
+        assert signed_in.created_at == signed_in.last_seen_at
+        world.kept.let_pass(timedelta(days=1))
+        before = world.row(session_id)
+        again = replace(rotation(user_id=user.id), token_hash=TOKEN)
+        world.update(world.loaded(NEW_TOKEN), rotation=again)
+        assert world.row(session_id).created_at == before.created_at
 
     def test_its_lifetime_begins_anew_and_its_age_does_not(self, world: World):
         session_id = world.start()

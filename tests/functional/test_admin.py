@@ -457,7 +457,7 @@ def test_owner_of_an_account_that_was_enabled_has_a_letter(admin, bo, db):
 def test_new_role_ends_all_sessions_and_holds_from_the_next_sign_in_on(admin, bo, db):
     page = act(admin, db, "Bo", "role", role="admin").follow()
 
-    assert "The role is the one that you chose." in page
+    assert "The role has been changed." in page
     assert greeting(bo) is None
     assert events(db) == [
         ("role_changed", "Bo", "Ada Lovelace"),
