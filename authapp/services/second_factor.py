@@ -1,26 +1,19 @@
 """The second factor: setting it up, asking for it at sign-in, and doing without it again."""
 
-import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from uuid import UUID
 
 from authapp.domain.clock import Clock
-from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem, UserNotFound
+from authapp.domain.errors import InvalidCredentials, UserNotFound
 from authapp.domain.events import (
-    AccountEvent,
     Announcer,
     RecoveryCodesRenewed,
-    RecoveryCodeUsed,
     SecondFactorDisabled,
     SecondFactorEnabled,
     SignInFailed,
     WrongCode,
 )
-from authapp.domain.mail import Letter, Letterbox, LetterKind
 from authapp.domain.second_factor import (
-    WARNINGS,
-    WRONG_CODES,
     AlreadyOn,
     Authenticators,
     CannotTurnOff,
@@ -36,31 +29,18 @@ from authapp.domain.second_factor import (
     begin_sign_in,
     fingerprint_of_set_up,
     is_still_good,
-    is_totp_code,
-    matching_step,
     new_recovery_codes,
-    read_code,
-    read_recovery_code,
     recovery_code_hash,
 )
-from authapp.domain.throttle import Limit
 from authapp.domain.users import Credentials, User, UserRepository
 from authapp.domain.visitors import Visitor
-from authapp.services.attempts import Attempts
+from authapp.services.codes import Codes, code_problems, wrong_code
 from authapp.services.passwords import Passwords, refuse
 from authapp.services.revocations import Revocations
 
-log = logging.getLogger(__name__)
-
-_ACTION = "second_factor"
-
 
 class SecondFactors:
-    """The use cases of second factors, for one request.
-
-    Attempts are counted before anything is held: whoever holds the account has a connection, and
-    requests that wanted a second one each could wait for each other.
-    """
+    """The use cases of second factors, for one request."""
 
     def __init__(
         self,
@@ -71,9 +51,8 @@ class SecondFactors:
         authenticators: Authenticators,
         sealer: Sealer,
         policy: SecondFactorPolicy,
-        attempts: Attempts,
+        codes: Codes,
         revocations: Revocations,
-        letters: Letterbox,
         clock: Clock,
         announcer: Announcer,
     ) -> None:
@@ -83,10 +62,8 @@ class SecondFactors:
         self._authenticators = authenticators
         self._sealer = sealer
         self.policy = policy
-        self._attempts = attempts
-        self._limits = attempts.limits
+        self._codes = codes
         self._revocations = revocations
-        self._letters = letters
         self._clock = clock
         self._announcer = announcer
 
@@ -119,14 +96,7 @@ class SecondFactors:
         for the field `code`, `NotSetUp`, `TooManyAttempts`, `UserNotFound` and `SessionEnded`.
         """
         factor, secret = self._being_set_up(user, fingerprint)
-        refuse(code=totp_code_problems(code))
-        limits = [self._limits.at_account(_ACTION, user.id)]
-        self._attempts.take(limits, _ACTION, user)
-        step = self._matching_step(secret, code, factor)
-        if step is None:
-            raise wrong_code()
-        # Wrong codes of an authenticator that is no more say nothing of this one.
-        self._attempts.clear([*limits, *_slow_limits(user)])
+        step = self._codes.check_first(user, secret, code, factor)
         # By now another browser may have done the same, or have begun anew.
         if self._held(user.id).has_second_factor or self._factors.find(user.id) != factor:
             raise NotSetUp
@@ -200,7 +170,7 @@ class SecondFactors:
         found = self._still_pending(pending)
         refuse(code=code_problems(code))
         failed = SignInFailed(user=found.user, second_factor=True)
-        use = self._checked(found.user, code, visitor, failed)
+        use = self._codes.check(found.user, code, visitor, failed)
         if not self._users.hold_unchanged(found):
             raise SignInExpired
         if not use():  # By now: another request has just used it.
@@ -224,7 +194,7 @@ class SecondFactors:
         problems = code_problems(code)
         found = self._passwords.check_current(user.id, current_password, code=problems)
         try:
-            use = self._checked(found.user, code, visitor, WrongCode(user=found.user))
+            use = self._codes.check(found.user, code, visitor, WrongCode(user=found.user))
         except InvalidCredentials:
             raise wrong_code() from None
         held = self._held(user.id)
@@ -241,85 +211,6 @@ class SecondFactors:
         if found is None or not is_still_good(pending, found, self._clock.now()):
             raise SignInExpired
         return found
-
-    def _checked(
-        self, user: User, code: str, visitor: Visitor, failed: AccountEvent
-    ) -> Callable[[], bool]:
-        """What uses the code up, if it is right; each try is counted.
-
-        Raises `InvalidCredentials`, once `failed` was announced, `TooManyAttempts` and
-        `CannotUnseal`.
-        """
-        limits = self._take_one(user, visitor)
-        try:
-            use = self._found(user, read_code(code))
-        except InvalidCredentials:
-            self._tell_of_wrong_code(user, visitor, failed)
-            raise
-        except CannotUnseal:
-            self._attempts.give_back(limits)
-            raise
-        self._attempts.clear([*limits, *_slow_limits(user)])
-        return use
-
-    def _take_one(self, user: User, visitor: Visitor) -> Sequence[Limit]:
-        """Counts an attempt, and returns the limits that it was counted under.
-
-        As with passwords, a browser that has signed in before has attempts of its own.
-        """
-        slow, slow_of_known = _slow_limits(user)
-        browser = visitor.browser_of(user)
-        if browser is not None:
-            subject = f"{browser.user_id} {browser.id}"
-            quick = self._limits.at_account(f"{_ACTION} from a known browser", subject)
-            if self._attempts.are_left([quick, slow_of_known]):
-                return [quick, slow_of_known]
-        # In this order: what is refused as too quick is no attempt that the slow one would count.
-        limits = [self._limits.at_account(_ACTION, user.id), slow]
-        self._attempts.take(limits, _ACTION, user)
-        return limits
-
-    def _tell_of_wrong_code(self, user: User, visitor: Visitor, failed: AccountEvent) -> None:
-        """Also to the owner, at the first one in a while: whoever has come so far knows the
-        password. A browser that has signed in before is more likely the owner's own."""
-        is_stranger = visitor.browser_of(user) is None
-        warning = Limit(f"{_ACTION} warning", str(user.id), WARNINGS)
-        is_news = is_stranger and self._attempts.are_left([warning])
-        self._announcer.announce(failed)
-        if is_news:
-            params = {"name": user.name, "email": user.email}
-            kind = LetterKind.SECOND_FACTOR_FAILED
-            self._letters.put(Letter(kind, user.email, user.id, params))
-
-    def _found(self, user: User, code: str) -> Callable[[], bool]:
-        recovery_code = read_recovery_code(code)
-        if recovery_code is None:
-            return self._found_totp_code(user, code)
-        code_hash = recovery_code_hash(recovery_code)
-        if not self._factors.has_recovery_code(user.id, code_hash):
-            raise InvalidCredentials
-        return partial(self._use_recovery_code, user, code_hash)
-
-    def _found_totp_code(self, user: User, code: str) -> Callable[[], bool]:
-        factor = self._factors.find(user.id)
-        if factor is None:
-            raise InvalidCredentials
-        step = self._matching_step(self._secret_of(factor), code, factor)
-        if step is None:
-            raise InvalidCredentials
-        sealed = self._sealer.renewed(factor.sealed_secret, user.id)
-        return partial(self._factors.use, factor, step, sealed)
-
-    def _use_recovery_code(self, user: User, code_hash: bytes) -> bool:
-        is_used = self._factors.use_recovery_code(user.id, code_hash)
-        if is_used:
-            left = self._factors.count_recovery_codes(user.id)
-            self._announcer.announce(RecoveryCodeUsed(user=user, left=left))
-        return is_used
-
-    def _matching_step(self, secret: str, code: str, factor: SecondFactor) -> int | None:
-        now, last_step = self._clock.now(), factor.last_step
-        return matching_step(self._authenticators, secret, read_code(code), now, last_step)
 
     def _being_set_up(self, user: User, fingerprint: str | None) -> tuple[SecondFactor, str]:
         factor = self._factors.find(user.id)
@@ -346,44 +237,3 @@ class SecondFactors:
         if user is None:
             raise UserNotFound
         return user
-
-    def _secret_of(self, factor: SecondFactor) -> str:
-        try:
-            return self._sealer.unseal(factor.sealed_secret, factor.user_id)
-        except CannotUnseal:
-            log.error(
-                "the secret of the authenticator of user %s was sealed by a line that is no longer "
-                "in session.secret, or for another user: put the line back, below the others, or "
-                "reset the user's second factor",
-                factor.user_id,
-            )
-            raise
-
-
-def _slow_limits(user: User) -> tuple[Limit, Limit]:
-    """For all browsers, and for those that have signed in before."""
-    return (
-        Limit(f"{_ACTION} slowly account", str(user.id), WRONG_CODES, of_account=True),
-        Limit(f"{_ACTION} slowly known", str(user.id), WRONG_CODES, of_account=True),
-    )
-
-
-def code_problems(code: str) -> Sequence[Problem]:
-    """What is wrong with `code` as something to compare at all."""
-    read = read_code(code)
-    if not read:
-        return (Problem("required"),)
-    if not is_totp_code(read) and read_recovery_code(read) is None:
-        return (Problem("bad_code"),)
-    return ()
-
-
-def totp_code_problems(code: str) -> Sequence[Problem]:
-    read = read_code(code)
-    if not read:
-        return (Problem("required"),)
-    return () if is_totp_code(read) else (Problem("bad_totp_code"),)
-
-
-def wrong_code() -> InvalidInput:
-    return InvalidInput({"code": [Problem("wrong_code")]})

@@ -34,6 +34,7 @@ from authapp.security.sealing import SecretSealer
 from authapp.services.activity import Activity
 from authapp.services.administration import Administration
 from authapp.services.attempts import Attempts
+from authapp.services.codes import Codes
 from authapp.services.confirmations import Confirmations
 from authapp.services.emails import Emails
 from authapp.services.passwords import Passwords
@@ -137,8 +138,19 @@ class Services:
             authenticators=shared.authenticators,
             sealer=shared.sealer,
             policy=SecondFactorPolicy(shared.settings.second_factor.required_for_admins),
-            attempts=self._attempts,
+            codes=self._codes,
             revocations=self._revocations,
+            clock=self._clock,
+            announcer=self._announcer,
+        )
+
+    @cached_property
+    def _codes(self) -> Codes:
+        return Codes(
+            factors=self._factors,
+            authenticators=self._shared.authenticators,
+            sealer=self._shared.sealer,
+            attempts=self._attempts,
             letters=self._letters,
             clock=self._clock,
             announcer=self._announcer,

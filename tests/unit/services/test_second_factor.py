@@ -26,6 +26,7 @@ from authapp.security.authenticators import TotpAuthenticators
 from authapp.security.passwords import BcryptHasher
 from authapp.security.sealing import SecretSealer
 from authapp.services.attempts import Attempts
+from authapp.services.codes import Codes
 from authapp.services.passwords import Passwords
 from authapp.services.revocations import Revocations
 from authapp.services.second_factor import SecondFactors
@@ -90,16 +91,25 @@ class World:
         limits = Limits(Rate(3, timedelta(minutes=15)), Rate(5, timedelta(minutes=15)))
         attempts = Attempts(self.throttle, limits, self.announcer)
         tokens = InMemoryTokens()
+        authenticators, sealer = TotpAuthenticators("authapp"), SecretSealer(secrets or [OLD])
+        codes = Codes(
+            factors=self.factors,
+            authenticators=authenticators,
+            sealer=sealer,
+            attempts=attempts,
+            letters=self.outbox,
+            clock=self.clock,
+            announcer=self.announcer,
+        )
         return SecondFactors(
             factors=self.factors,
             users=self.users,
             passwords=Passwords(self.users, HASHER, attempts, self.announcer),
-            authenticators=TotpAuthenticators("authapp"),
-            sealer=SecretSealer(secrets or [OLD]),
+            authenticators=authenticators,
+            sealer=sealer,
             policy=SecondFactorPolicy(required),
-            attempts=attempts,
+            codes=codes,
             revocations=Revocations(self.sessions, tokens, self.outbox, self.announcer),
-            letters=self.outbox,
             clock=self.clock,
             announcer=self.announcer,
         )
