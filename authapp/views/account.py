@@ -6,12 +6,11 @@ from pyramid.response import Response
 from pyramid.security import forget
 from pyramid.view import view_config
 
-from authapp.domain.errors import InvalidInput
-from authapp.domain.throttle import TooManyAttempts
 from authapp.security.known_browsers import KnownBrowsers
 from authapp.views.account_two_factor import SET_UP
+from authapp.views.form_views import form_view
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, throttled, user_body
+from authapp.views.responses import done, json, page, user_body
 from authapp.views.signing_in import keep_confirmation
 
 
@@ -24,13 +23,9 @@ def account(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_profile", request_method="POST", permission="account")
-def change_profile(request: IRequest) -> Response:
-    form = Form(request, "name")
-    try:
-        form.check()
-        user = request.services.accounts.rename(request.identity.id, form["name"])
-    except InvalidInput as error:
-        return refused(request, "account", form, error.problems, user=request.identity)
+@form_view("account", "name")
+def change_profile(request: IRequest, form: Form) -> Response:
+    user = request.services.accounts.rename(request.identity.id, form["name"])
     if not request.wants_json:
         request.session.flash("Your name has been changed.", "success")
     return done(request, location=request.route_path("account"), body=user_body(user))
@@ -42,18 +37,12 @@ def show_password(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_password", request_method="POST", permission="account")
-def change_password(request: IRequest) -> Response:
-    form = Form(request, "current_password", "new_password")
+@form_view("account_password", "current_password", "new_password")
+def change_password(request: IRequest, form: Form) -> Response:
     session = request.session
-    try:
-        form.check()
-        user = request.services.accounts.change_password(
-            request.identity.id, form["current_password"], form["new_password"], keep=session.id
-        )
-    except InvalidInput as error:
-        return refused(request, "account_password", form, error.problems, user=request.identity)
-    except TooManyAttempts as error:
-        return throttled(request, "account_password", form, error, user=request.identity)
+    user = request.services.accounts.change_password(
+        request.identity.id, form["current_password"], form["new_password"], keep=session.id
+    )
     session.rotate()
     # Whoever had this session's cookie as well may have begun one, and know its secret.
     session.pop(SET_UP, None)
@@ -71,18 +60,12 @@ def show_delete(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_delete", request_method="POST", permission="account")
-def delete(request: IRequest) -> Response:
-    form = Form(request, "current_password")
+@form_view("account_delete", "current_password")
+def delete(request: IRequest, form: Form) -> Response:
     user_id = request.identity.id
-    try:
-        form.check()
-        request.services.accounts.delete(
-            user_id, form["current_password"], session_id=request.session.id
-        )
-    except InvalidInput as error:
-        return refused(request, "account_delete", form, error.problems, user=request.identity)
-    except TooManyAttempts as error:
-        return throttled(request, "account_delete", form, error, user=request.identity)
+    request.services.accounts.delete(
+        user_id, form["current_password"], session_id=request.session.id
+    )
     forget(request)
     request.registry[KnownBrowsers].forget(request, user_id)
     return done(request, location=request.route_path("home"), status=204)

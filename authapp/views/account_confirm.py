@@ -5,11 +5,10 @@ from pyramid.interfaces import IRequest
 from pyramid.response import Response
 from pyramid.view import view_config
 
-from authapp.domain.errors import InvalidInput
-from authapp.domain.throttle import TooManyAttempts
 from authapp.security.redirects import local_path
+from authapp.views.form_views import form_view
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, throttled
+from authapp.views.responses import done, json, page
 from authapp.views.signing_in import keep_confirmation
 
 
@@ -22,16 +21,10 @@ def show_confirm(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_confirm", request_method="POST", permission="account")
-def confirm(request: IRequest) -> Response:
-    form = Form(request, "current_password", "next")
+@form_view("account_confirm", "current_password", "next")
+def confirm(request: IRequest, form: Form) -> Response:
     user = request.identity
-    try:
-        form.check()
-        confirmed_at = request.services.confirmations.confirm(user.id, form["current_password"])
-    except InvalidInput as error:
-        return refused(request, "account_confirm", form, error.problems, user=user)
-    except TooManyAttempts as error:
-        return throttled(request, "account_confirm", form, error, user=user)
+    confirmed_at = request.services.confirmations.confirm(user.id, form["current_password"])
     request.session.rotate()
     keep_confirmation(request, confirmed_at)
     return done(request, location=_next(request, form["next"]), status=204)

@@ -23,6 +23,7 @@ from authapp.domain.second_factor import (
 )
 from authapp.domain.throttle import TooManyAttempts
 from authapp.views.errors import error_response, page_of_form
+from authapp.views.form_views import form_view
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused, throttled
 from authapp.views.signing_in import visitor_of
@@ -89,22 +90,16 @@ def show_renewal(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_two_factor_codes", request_method="POST", permission="account")
-def renew_codes(request: IRequest) -> Response:
-    form = Form(request, "current_password", "code")
+@form_view("account_two_factor_renew", "current_password", "code")
+def renew_codes(request: IRequest, form: Form) -> Response:
     user = request.identity
-    try:
-        form.check()
-        codes = request.services.second_factors.renew_recovery_codes(
-            user,
-            form["current_password"],
-            form["code"],
-            visitor_of(request),
-            session_id=request.session.id,
-        )
-    except InvalidInput as error:
-        return refused(request, "account_two_factor_renew", form, error.problems, user=user)
-    except TooManyAttempts as error:
-        return throttled(request, "account_two_factor_renew", form, error, user=user)
+    codes = request.services.second_factors.renew_recovery_codes(
+        user,
+        form["current_password"],
+        form["code"],
+        visitor_of(request),
+        session_id=request.session.id,
+    )
     # The form that was sent is good no more, so that reloading the page does not renew them again.
     request.session.rotate()
     return _shown_once(request, codes, "Your new recovery codes")
@@ -118,22 +113,16 @@ def show_disable(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_two_factor_disable", request_method="POST", permission="account")
-def disable(request: IRequest) -> Response:
-    form = Form(request, "current_password", "code")
+@form_view("account_two_factor_disable", "current_password", "code")
+def disable(request: IRequest, form: Form) -> Response:
     user = request.identity
-    try:
-        form.check()
-        request.services.second_factors.disable(
-            user,
-            form["current_password"],
-            form["code"],
-            visitor_of(request),
-            session_id=request.session.id,
-        )
-    except InvalidInput as error:
-        return refused(request, "account_two_factor_disable", form, error.problems, user=user)
-    except TooManyAttempts as error:
-        return throttled(request, "account_two_factor_disable", form, error, user=user)
+    request.services.second_factors.disable(
+        user,
+        form["current_password"],
+        form["code"],
+        visitor_of(request),
+        session_id=request.session.id,
+    )
     request.session.rotate()
     if not request.wants_json:
         request.session.flash("Two-factor authentication has been turned off.", "success")

@@ -5,11 +5,11 @@ from pyramid.interfaces import IRequest
 from pyramid.response import Response
 from pyramid.view import exception_view_config, view_config
 
-from authapp.domain.errors import EmailTaken, InvalidInput
-from authapp.domain.throttle import TooManyAttempts
+from authapp.domain.errors import EmailTaken
 from authapp.views.errors import error_response
+from authapp.views.form_views import form_view
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, throttled
+from authapp.views.responses import done, json, page
 from authapp.views.signing_in import keep_confirmation
 
 
@@ -21,20 +21,14 @@ def show_email(request: IRequest) -> Response:
 
 
 @view_config(route_name="account_email", request_method="POST", permission="account")
-def change_email(request: IRequest) -> Response:
-    form = Form(request, "email", "current_password")
-    try:
-        form.check()
-        request.services.emails.request_change(
-            request.identity.id,
-            form["email"],
-            form["current_password"],
-            session_id=request.session.id,
-        )
-    except InvalidInput as error:
-        return refused(request, "account_email", form, error.problems, user=request.identity)
-    except TooManyAttempts as error:
-        return throttled(request, "account_email", form, error, user=request.identity)
+@form_view("account_email", "email", "current_password")
+def change_email(request: IRequest, form: Form) -> Response:
+    request.services.emails.request_change(
+        request.identity.id,
+        form["email"],
+        form["current_password"],
+        session_id=request.session.id,
+    )
     keep_confirmation(request, request.services.confirmations.now())
     if not request.wants_json:
         request.session.flash(

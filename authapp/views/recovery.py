@@ -7,11 +7,11 @@ from pyramid.security import forget
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.errors import InvalidInput
-from authapp.domain.throttle import TooManyAttempts
 from authapp.domain.tokens import TokenInvalid
 from authapp.views.errors import error_response
+from authapp.views.form_views import form_view
 from authapp.views.forms import Form
-from authapp.views.responses import done, json, page, refused, throttled
+from authapp.views.responses import done, json, page, refused
 from authapp.views.signing_in import visitor_of
 
 
@@ -23,15 +23,9 @@ def show_forgot_password(request: IRequest) -> Response:
 
 
 @view_config(route_name="forgot_password", request_method="POST")
-def forgot_password(request: IRequest) -> Response:
-    form = Form(request, "email")
-    try:
-        form.check()
-        request.services.recovery.request_reset(form["email"], visitor_of(request))
-    except InvalidInput as error:
-        return refused(request, "forgot_password", form, error.problems)
-    except TooManyAttempts as error:
-        return throttled(request, "forgot_password", form, error)
+@form_view("forgot_password", "email")
+def forgot_password(request: IRequest, form: Form) -> Response:
+    request.services.recovery.request_reset(form["email"], visitor_of(request))
     if request.wants_json:
         return json({}, 202)
     # Not a redirect, which would have to carry the address, in itself or in a session.
