@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test browser-test screenshots fuzz test-all-pythons lint typecheck format migrate constraints clean
+.PHONY: help serve test browser-test screenshots messages fuzz test-all-pythons lint typecheck format migrate constraints clean
 
 # Goes to the command behind the target: make serve ARGS="http_port=7001", make test ARGS="-k email".
 ARGS ?=
@@ -15,6 +15,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOCALE := authapp/locale
 
 # Settings of the caller's shell that are meant for some other Python.
 unexport PYTHONHOME
@@ -70,6 +71,13 @@ typecheck: $(INSTALLED) ## Check types
 format: $(INSTALLED) ## Format the code and mend what can be mended safely
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+messages: $(INSTALLED) ## Gather all messages, bring the catalogues up to date and compile them
+	@$(BIN)/pybabel --quiet extract -F babel.cfg -k N_ --no-location --sort-output --omit-header \
+	    --output $(LOCALE)/authapp.pot .
+	@$(BIN)/pybabel --quiet update -D authapp -d $(LOCALE) -i $(LOCALE)/authapp.pot \
+	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
+	@$(BIN)/pybabel compile -D authapp -d $(LOCALE) --statistics
 
 migrate: $(INSTALLED) ## Migrate the development database; ARGS="downgrade -1" steps back
 	@$(BIN)/alembic -c development.ini $(or $(ARGS),upgrade head)

@@ -10,6 +10,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 requires = [
+    # Messages in other languages, and dates and numbers as they are written there.
+    "Babel>=2.16,<3",
     "Jinja2>=3.1,<4",
     "SQLAlchemy>=2.1,<2.2",
     "WebOb>=1.8.11,<2",
@@ -88,6 +90,7 @@ setup(
     package_data={
         "authapp": [
             "py.typed",
+            "locale/**/*",
             "static/**/*",
             "templates/**/*",
             # Not a package: Alembic runs these files by their path.

@@ -28,6 +28,8 @@ def includeme(config: Configurator) -> None:
     config.include("authapp.sessions")
     # The security policy, which resolves the user from the session; CSRF, headers, the gate.
     config.include("authapp.security")
+    # request.language, which pages and letters are written in.
+    config.include("authapp.wiring.languages")
     # The use cases that the pages call.
     config.include("authapp.wiring.accounts.include_accounts")
     # The thread that sends what requests have put into the outbox.

@@ -12,10 +12,12 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
 from email.utils import parseaddr
 from ipaddress import IPv6Address
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from authapp.domain.throttle import Rate
+from authapp.languages import LanguageError, Languages
 
 Problems = list[str]
 
@@ -32,6 +34,7 @@ _SIZE = re.compile(r"(\d{1,9})\s*(B|KiB|MiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _SITE = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[^]]*\])(:(?P<port>\d+))?/?")
 _PORTS = {"http": 80, "https": 443}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")  # BCP 47, as far as we use it.
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # A token by RFC 6265 section 4.1.1.
 
 
@@ -189,6 +192,20 @@ def read_mail_sender(text: str) -> str:
     return text
 
 
+def read_languages(text: str) -> tuple[str, ...]:
+    tags = tuple(text.replace(",", " ").split())
+    if not tags or len(set(tags)) < len(tags) or not all(map(_LANGUAGE.fullmatch, tags)):
+        raise ValueError("languages by their tags, such as en de pt-BR, each once")
+    return tags
+
+
+def read_directories(text: str) -> tuple[Path, ...]:
+    directories = tuple(Path(line) for line in read_lines(text))
+    if not all(directory.is_dir() for directory in directories):
+        raise ValueError("folders that are there, one a line")
+    return directories
+
+
 def setting(
     read: Callable[[str], Any],
     default: str | None = None,
@@ -257,6 +274,15 @@ class SiteSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageSettings:
+    """`offered`: those of pages and letters, the first for whoever asks for none of them.
+    `catalogues`: folders with more languages, or with other words than authapp's."""
+
+    offered: tuple[str, ...] = setting(read_languages, "en de es")
+    catalogues: tuple[Path, ...] = setting(read_directories, "")
+
+
+@dataclass(frozen=True, slots=True)
 class ThrottleSettings:
     account: Rate = setting(read_rate, "10/15m")
     address: Rate = setting(read_rate, "100/15m")
@@ -307,6 +333,7 @@ class Settings:
     session: SessionSettings
     password: PasswordSettings
     site: SiteSettings
+    language: LanguageSettings
     throttle: ThrottleSettings
     sign_in: SignInSettings
     second_factor: SecondFactorSettings
@@ -321,6 +348,7 @@ class Settings:
         sections = {f.name: read_section(f.type, f.name, raw, problems) for f in fields(cls)}
         problems += check_together(sections["mode"], sections["session"])
         problems += check_peppers(sections["mode"], sections["password"])
+        problems += check_languages(sections["language"])
         if problems:
             raise SettingsError(problems)
         return cls(**sections)
@@ -461,6 +489,15 @@ def check_peppers(mode: ModeSettings | None, password: PasswordSettings | None) 
     return [
         f"password.pepper: its value is not secrets of at least {MINIMUM_SECRET_LENGTH} characters"
     ]
+
+
+def check_languages(language: LanguageSettings | None) -> Problems:
+    if language is not None:
+        try:
+            Languages(language.offered, language.catalogues)
+        except LanguageError as error:
+            return [f"language.offered: {error}"]
+    return []
 
 
 def check_session(session: SessionSettings) -> Problems:

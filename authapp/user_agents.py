@@ -4,6 +4,8 @@ from functools import lru_cache
 
 from ua_parser import parse_os, parse_user_agent
 
+from authapp.languages import Language
+
 # The words go into a list beside others, and whoever sends the header may write anything into it.
 MAX_LENGTH = 60
 
@@ -28,19 +30,24 @@ _IOS_DEVICES = ("iPhone", "iPad", "iPod")
 _WITHOUT_VERSION = frozenset({"Safari"})
 
 
-@lru_cache(maxsize=1024)  # To look through all that is known takes up to some milliseconds.
-def describe(user_agent: str | None) -> str:
+def describe(user_agent: str | None, language: Language) -> str:
     """The browser and the system, as far as they are known; never empty, never long."""
-    browser = _browser(user_agent or "")
-    system = _system(user_agent or "")
-    words = f"{browser} on {system}" if system else browser
+    browser, system = _known(user_agent or "")
+    words = browser or language.gettext("Unknown browser")
+    if system is not None:
+        words = language.gettext("{browser} on {system}", browser=words, system=system)
     return words if len(words) <= MAX_LENGTH else f"{words[: MAX_LENGTH - 1]}…"
 
 
-def _browser(user_agent: str) -> str:
+@lru_cache(maxsize=1024)  # To look through all that is known takes up to some milliseconds.
+def _known(user_agent: str) -> tuple[str | None, str | None]:
+    return _browser(user_agent), _system(user_agent)
+
+
+def _browser(user_agent: str) -> str | None:
     found = parse_user_agent(user_agent)
     if found is None:
-        return "Unknown browser"
+        return None
     name = _BROWSERS.get(found.family, found.family)
     if found.major is None or name in _WITHOUT_VERSION:
         return name

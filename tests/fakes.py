@@ -90,6 +90,9 @@ class InMemoryUserRepository:
     def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
         return self._alter(user_id, notify_sign_in=notify)
 
+    def choose_language(self, user_id: UUID, language: str | None) -> User:
+        return self._alter(user_id, language=language)
+
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         account = self._accounts.get(user_id)
         if account is None or account.password_hash != old:

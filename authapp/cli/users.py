@@ -10,10 +10,14 @@ import click
 from authapp.cli.context import Context, Group, Refused, pass_context
 from authapp.domain.errors import InvalidInput, LastAdmin, NoSuchAccount
 from authapp.domain.users import Role, Status, User
+from authapp.languages import SOURCE, Language
 from authapp.services.administration import PAGE_SIZE, Administration
 from authapp.views import messages
 
 T = TypeVar("T")
+
+# Commands speak to operators, in the language of their options.
+ENGLISH = Language(SOURCE)
 
 _ROLE = click.Choice([role.value for role in Role])
 _STATUS = click.Choice([status.value for status in Status])
@@ -171,7 +175,7 @@ def _administer(context: Context, act: Callable[[Administration], T], user: str 
     try:
         return context.run(lambda services: act(services.administration))
     except InvalidInput as error:
-        fields = messages.describe(error.problems)
+        fields = messages.describe(error.problems, ENGLISH)
         words = [f"{field}: {word}" for field, found in fields.items() for word in found]
         raise Refused("invalid_input", "\n".join(words), fields) from None
     except NoSuchAccount:

@@ -6,6 +6,7 @@ ASVS 5.0 6.3.7; OWASP Authentication Cheat Sheet.
 from authapp.domain import events
 from authapp.domain.events import AccountEvent
 from authapp.domain.mail import Letter, LetterKind
+from authapp.domain.users import User
 
 _NOTICES = {
     events.PasswordChanged: LetterKind.PASSWORD_CHANGED,
@@ -19,12 +20,19 @@ _NOTICES = {
 }
 
 
+def params_of(user: User) -> dict[str, str]:
+    """What all letters to `user` may say, and the language that they are written in, if `user` has
+    chosen one."""
+    params = {"name": user.name, "email": user.email}
+    return {**params, "language": user.language} if user.language else params
+
+
 def letter_about(event: AccountEvent) -> Letter | None:
     """The letter that goes out because of `event`, if any does."""
     user = event.user
     if user is None:
         return None
-    params = {"name": user.name, "email": user.email}
+    params = params_of(user)
     if event.by is not None and event.by.id != user.id:
         params["by"] = "administrator"
     match event:

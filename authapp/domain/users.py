@@ -56,6 +56,8 @@ class User:
     password_changed_at: datetime
     notify_sign_in: bool = True
     second_factor_at: datetime | None = None
+    # A BCP 47 tag; None is whatever the browser asks for.
+    language: str | None = None
 
     @property
     def is_active(self) -> bool:
@@ -112,6 +114,10 @@ class UserRepository(Protocol):
         ...
 
     def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
+        """Raises `UserNotFound`."""
+        ...
+
+    def choose_language(self, user_id: UUID, language: str | None) -> User:
         """Raises `UserNotFound`."""
         ...
 

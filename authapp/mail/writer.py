@@ -20,6 +20,7 @@ from authapp.domain.tokens import (
     token_hash,
 )
 from authapp.domain.users import User, UserRepository
+from authapp.languages import SOURCE, Language
 from authapp.settings import SiteSettings
 from authapp.user_agents import describe
 
@@ -136,7 +137,7 @@ class LetterWriter:
             **said,
             "name": said["name"] if is_fit_for_a_greeting(said["name"]) else "",
             "at": _moment(said["at"]),
-            "device": _one_line(describe(user_agent)) if user_agent else "",
+            "device": _one_line(describe(user_agent, Language(SOURCE))) if user_agent else "",
             "site_name": _one_line(self._site.name),
             "site_url": self._site.url,
             "recipient": _one_line(letter.recipient),

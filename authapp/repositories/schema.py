@@ -66,6 +66,8 @@ class UserRow(Base):
     notify_sign_in: Mapped[bool] = mapped_column(server_default=text("true"))
     # Null while the password is the only factor. Here, so that it is loaded with the session.
     second_factor_at: Mapped[datetime | None]
+    # Of pages and letters; null is whatever the browser asks for.
+    language: Mapped[str | None]
 
     __table_args__ = (
         # Folds A to Z and nothing else, whatever the database's locale: `fold_email`.

@@ -37,6 +37,7 @@ USER_COLUMNS = (
     UserRow.password_changed_at,
     UserRow.notify_sign_in,
     UserRow.second_factor_at,
+    UserRow.language,
 )
 # Spelt as the indexes are, so that they are used.
 FOLDED_EMAIL = func.lower(UserRow.email.collate("C"))
@@ -123,6 +124,9 @@ class SqlUserRepository:
 
     def notify_sign_in(self, user_id: UUID, notify: bool) -> User:
         return self._change(user_id, notify_sign_in=notify)
+
+    def choose_language(self, user_id: UUID, language: str | None) -> User:
+        return self._change(user_id, language=language)
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         row = self._write(

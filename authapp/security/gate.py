@@ -15,6 +15,7 @@ from pyramid.interfaces import IRequest
 from pyramid.registry import Registry
 from pyramid.response import Response
 
+from authapp.languages import N_
 from authapp.security.token_pages import is_token_page
 from authapp.settings import Settings
 
@@ -45,7 +46,7 @@ def gate_tween_factory(handler: Handler, registry: Registry) -> Handler:
 
     def gate_tween(request: IRequest) -> Response:
         if not is_own_host(request):
-            raise HTTPBadRequest("This site does not answer for the host that was asked for.")
+            raise HTTPBadRequest(N_("This site does not answer for the host that was asked for."))
         _drop_garbled_cookies(request)
         _check_path(request)
         if request.method not in SAFE_METHODS:
@@ -121,7 +122,7 @@ def _check_path(request: IRequest) -> None:
         if request.environ.get("QUERY_STRING"):
             _ = request.GET
     except UnicodeError:
-        raise HTTPBadRequest("The address cannot be read: it is not UTF-8.") from None
+        raise HTTPBadRequest(N_("The address cannot be read: it is not UTF-8.")) from None
 
 
 def _check_form(request: IRequest) -> None:
@@ -133,6 +134,6 @@ def _check_form(request: IRequest) -> None:
     except (ValueError, LookupError, DeprecationWarning):
         # A boundary that is missing, or an encoding that is none. WebOb raises the warning, for
         # forms that claim another charset than UTF-8.
-        raise HTTPBadRequest("The form cannot be read.") from None
+        raise HTTPBadRequest(N_("The form cannot be read.")) from None
     if not all(isinstance(token, str) for token in tokens):  # A file, which Pyramid compares.
-        raise HTTPBadRequest("The form cannot be read.")
+        raise HTTPBadRequest(N_("The form cannot be read."))

@@ -8,6 +8,7 @@ from authapp.domain.clock import Clock
 from authapp.domain.errors import InvalidCredentials, InvalidInput, Problem
 from authapp.domain.events import AccountEvent, Announcer, RecoveryCodeUsed
 from authapp.domain.mail import Letter, Letterbox, LetterKind
+from authapp.domain.notices import params_of
 from authapp.domain.second_factor import (
     WARNINGS,
     WRONG_CODES,
@@ -120,9 +121,8 @@ class Codes:
         is_news = is_stranger and self._attempts.are_left([warning])
         self._announcer.announce(failed)
         if is_news:
-            params = {"name": user.name, "email": user.email}
             kind = LetterKind.SECOND_FACTOR_FAILED
-            self._letters.put(Letter(kind, user.email, user.id, params))
+            self._letters.put(Letter(kind, user.email, user.id, params_of(user)))
 
     def _found(self, user: User, code: str) -> Callable[[], bool]:
         recovery_code = read_recovery_code(code)

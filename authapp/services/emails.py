@@ -6,6 +6,7 @@ from uuid import UUID
 from authapp.domain.errors import InvalidInput, Problem, UserNotFound
 from authapp.domain.events import Announcer, EmailChanged, EmailChangeRequested, EmailVerified
 from authapp.domain.mail import Letter, Letterbox, LetterKind
+from authapp.domain.notices import params_of
 from authapp.domain.tokens import Purpose, TokenInvalid, TokenRepository
 from authapp.domain.users import User, UserRepository, email_problems, fold_email
 from authapp.services.attempts import Attempts
@@ -62,7 +63,7 @@ class Emails:
         self._revocations.check_alive(session_id)
         self._letters.withdraw(user.id, LetterKind.CHANGE_EMAIL)
         self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
-        params = {"name": user.name, "email": user.email, "new_email": new_email}
+        params = {**params_of(user), "new_email": new_email}
         self._letters.put(Letter(LetterKind.CHANGE_EMAIL, new_email, user.id, params))
         self._announcer.announce(EmailChangeRequested(user=user, new_email=new_email))
 
@@ -75,8 +76,8 @@ class Emails:
             return False
         self._take_letter(user, user.email)
         self._letters.withdraw(user.id, LetterKind.VERIFY_EMAIL)
-        params = {"name": user.name, "email": user.email}
-        self._letters.put(Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params))
+        letter = Letter(LetterKind.VERIFY_EMAIL, user.email, user.id, params_of(user))
+        self._letters.put(letter)
         return True
 
     def find(self, token: str) -> Link:

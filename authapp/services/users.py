@@ -77,6 +77,11 @@ class Accounts:
         self._announcer.announce(ProfileChanged(user=user))
         return user
 
+    def choose_language(self, user_id: UUID, language: str | None) -> User:
+        """Has pages and letters in the language of that tag; None is whatever the browser asks
+        for. Raises `UserNotFound`."""
+        return self._users.choose_language(user_id, language)
+
     def change_password(self, user_id: UUID, current: str, new: str, *, keep: UUID | None) -> User:
         """Sets a new password and ends the user's sessions, but for the one with the id `keep`.
         Gives the user as of then.

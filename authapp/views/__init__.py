@@ -7,6 +7,7 @@ from pyramid.events import BeforeRender
 
 from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
+from authapp.views import words
 
 STATIC_PREFIX = "static/authapp"
 
@@ -24,6 +25,7 @@ def includeme(config: Configurator) -> None:
     config.add_route("verify_email_resend", "/verify-email")
     config.add_route("account", "/account")
     config.add_route("account_profile", "/account/profile")
+    config.add_route("account_language", "/account/language")
     config.add_route("account_confirm", "/account/confirm")
     config.add_route("account_activity", "/account/activity")
     config.add_route("account_activity_notify", "/account/activity/notify")
@@ -56,6 +58,8 @@ def includeme(config: Configurator) -> None:
 def _add_template_globals(event: Any) -> None:
     request = event.get("request")
     if request is not None:
+        for name, function in words.functions(request).items():
+            event.setdefault(name, function)
         settings: Settings = request.registry[Settings]
         event.setdefault("site_name", settings.site.name)
         event.setdefault("password_min_length", settings.password.min_length)

@@ -6,6 +6,8 @@ from pyramid.response import Response
 from pyramid.security import forget
 from pyramid.view import view_config
 
+from authapp.domain.errors import InvalidInput, Problem
+from authapp.languages import Languages
 from authapp.security.known_browsers import KnownBrowsers
 from authapp.views.account_two_factor import SET_UP
 from authapp.views.form_views import form_view
@@ -27,8 +29,23 @@ def account(request: IRequest) -> Response:
 def change_profile(request: IRequest, form: Form) -> Response:
     user = request.services.accounts.rename(request.identity.id, form["name"])
     if not request.wants_json:
-        request.session.flash("Your name has been changed.", "success")
+        request.session.flash(request.language.gettext("Your name has been changed."), "success")
     return done(request, location=request.route_path("account"), body=user_body(user))
+
+
+@view_config(route_name="account_language", request_method="POST", permission="account")
+@form_view("account", "language")
+def choose_language(request: IRequest, form: Form) -> Response:
+    languages, chosen = request.registry[Languages], form["language"]
+    if chosen and chosen not in languages:
+        raise InvalidInput({"language": [Problem("unknown_choice")]})
+    request.services.accounts.choose_language(request.identity.id, chosen or None)
+    if not request.wants_json:
+        # In the language that is read from now on.
+        language = languages.of(chosen) if chosen else request.accepted_language
+        request.session.flash(language.gettext("Your language has been changed."), "success")
+    body = {"language": chosen or None}
+    return done(request, location=request.route_path("account"), body=body)
 
 
 @view_config(route_name="account_password", request_method="GET", permission="account")
@@ -50,7 +67,10 @@ def change_password(request: IRequest, form: Form) -> Response:
     # Others in which somebody has signed in with the old password are new ones from now on.
     request.registry[KnownBrowsers].remember(request, user, user.password_changed_at)
     if not request.wants_json:
-        session.flash("Your password has been changed. All other sessions have ended.", "success")
+        _ = request.language.gettext
+        session.flash(
+            _("Your password has been changed. All other sessions have ended."), "success"
+        )
     return done(request, location=request.route_path("account"), status=204)
 
 

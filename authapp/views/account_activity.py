@@ -11,8 +11,8 @@ from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidInput
 from authapp.domain.events import RecordedEvent
-from authapp.user_agents import describe
-from authapp.views.activity_words import WARNINGS, sentence
+from authapp.languages import N_
+from authapp.views.activity_words import WARNINGS
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, page, refused
 
@@ -35,8 +35,12 @@ def change_notify(request: IRequest) -> Response:
     notify = form.ticked("notify")
     request.services.activity.notify_sign_in(request.identity.id, notify)
     if not request.wants_json:
-        choice = "You get an email" if notify else "You no longer get emails"
-        request.session.flash(f"{choice} about sign-ins with new browsers.", "success")
+        _ = request.language.gettext
+        on, off = (
+            _("You get an email about sign-ins with new browsers."),
+            _("You no longer get emails about sign-ins with new browsers."),
+        )
+        request.session.flash(on if notify else off, "success")
     return done(request, location=request.route_path("account_activity"), status=204)
 
 
@@ -46,8 +50,6 @@ def _shown(request: IRequest) -> dict[str, Any]:
         "user": request.identity,
         "events": found.events,
         "older": found.older,
-        "sentence": sentence,
-        "describe": describe,
         "warnings": WARNINGS,
         "utc": UTC,
     }
@@ -58,7 +60,9 @@ def _before(request: IRequest) -> int | None:
     several."""
     text, *others = request.GET.getall("before") or [""]
     if others or (text and not re.fullmatch(r"[0-9]{1,18}", text)):
-        raise HTTPBadRequest("There is no such part of the list: before= takes the id of an event.")
+        raise HTTPBadRequest(
+            N_("There is no such part of the list: before= takes the id of an event.")
+        )
     return int(text) if text else None
 
 

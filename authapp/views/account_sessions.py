@@ -12,7 +12,6 @@ from pyramid.security import forget
 from pyramid.view import exception_view_config, view_config
 
 from authapp.domain.sessions import SessionInfo, SessionNotFound
-from authapp.user_agents import describe
 from authapp.views.errors import error_response
 from authapp.views.responses import done, json, page
 
@@ -23,9 +22,7 @@ def show_sessions(request: IRequest) -> Response:
     sessions = _listed(request, current_id)
     if request.wants_json:
         return json({"sessions": [session_body(session, current_id) for session in sessions]})
-    return page(
-        request, "account_sessions", sessions=sessions, current_id=current_id, describe=describe
-    )
+    return page(request, "account_sessions", sessions=sessions, current_id=current_id)
 
 
 @view_config(route_name="account_sessions_revoke", request_method="POST", permission="account")
@@ -37,7 +34,7 @@ def revoke(request: IRequest) -> Response:
         forget(request)
         return done(request, location=request.route_path("home"), status=204)
     request.services.own_sessions.end(request.identity, session_id)
-    return _ended(request, "That session has been signed out.")
+    return _ended(request, request.language.gettext("That session has been signed out."))
 
 
 @view_config(
@@ -45,19 +42,21 @@ def revoke(request: IRequest) -> Response:
 )
 def revoke_others(request: IRequest) -> Response:
     request.services.own_sessions.end_others(request.identity, keep=request.session.id)
-    return _ended(request, "All other sessions have been signed out.")
+    message = request.language.gettext("All other sessions have been signed out.")
+    return _ended(request, message)
 
 
 @exception_view_config(SessionNotFound)
 def no_such_session(request: IRequest) -> Response:
     """The same answer for somebody else's session as for one that there never was."""
+    _ = request.language.gettext
     return error_response(
         request,
         404,
         "not_found",
-        "It may have ended in the meantime. Nothing was changed.",
-        title="You have no such session",
-        actions=[("Back to your sessions", request.route_path("account_sessions"))],
+        _("It may have ended in the meantime. Nothing was changed."),
+        title=_("You have no such session"),
+        actions=[(_("Back to your sessions"), request.route_path("account_sessions"))],
     )
 
 

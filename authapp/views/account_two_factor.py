@@ -22,7 +22,7 @@ from authapp.domain.second_factor import (
     in_groups,
 )
 from authapp.domain.throttle import TooManyAttempts
-from authapp.views.errors import error_response, page_of_form
+from authapp.views.errors import Action, back_to_form, error_response
 from authapp.views.form_views import form_view
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused, throttled
@@ -81,7 +81,7 @@ def confirm(request: IRequest) -> Response:
         return throttled(request, "account_two_factor_set_up", form, error, **shown)
     del session[SET_UP]
     session.rotate()
-    return _shown_once(request, codes, "Two-factor authentication is on")
+    return _shown_once(request, codes, request.language.gettext("Two-factor authentication is on"))
 
 
 @view_config(route_name="account_two_factor_codes", request_method="GET", permission="account")
@@ -102,7 +102,7 @@ def renew_codes(request: IRequest, form: Form) -> Response:
     )
     # The form that was sent is good no more, so that reloading the page does not renew them again.
     request.session.rotate()
-    return _shown_once(request, codes, "Your new recovery codes")
+    return _shown_once(request, codes, request.language.gettext("Your new recovery codes"))
 
 
 @view_config(route_name="account_two_factor_disable", request_method="GET", permission="account")
@@ -125,7 +125,8 @@ def disable(request: IRequest, form: Form) -> Response:
     )
     request.session.rotate()
     if not request.wants_json:
-        request.session.flash("Two-factor authentication has been turned off.", "success")
+        message = request.language.gettext("Two-factor authentication has been turned off.")
+        request.session.flash(message, "success")
     return done(request, location=request.route_path("account_two_factor"), status=204)
 
 
@@ -133,52 +134,64 @@ def disable(request: IRequest, form: Form) -> Response:
 def not_set_up(request: IRequest) -> Response:
     """The person is shown how it stands instead."""
     if request.wants_json:
-        return json_error(409, "second_factor_not_set_up", "There is nothing set up to do this to.")
+        message = request.language.gettext("There is nothing set up to do this to.")
+        return json_error(409, "second_factor_not_set_up", message)
     return HTTPSeeOther(location=request.route_path("account_two_factor"))
 
 
 @exception_view_config(AlreadyOn)
 def already_on(request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         409,
         "second_factor_on",
-        "To use another app, turn two-factor authentication off first, then on again.",
-        title="Two-factor authentication is on already",
-        actions=[("Back to two-factor authentication", request.route_path("account_two_factor"))],
+        _("To use another app, turn two-factor authentication off first, then on again."),
+        title=_("Two-factor authentication is on already"),
+        actions=[_back(request)],
     )
 
 
 @exception_view_config(CannotTurnOff)
 def cannot_turn_off(request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         403,
         "second_factor_required",
-        "Administrators need two-factor authentication here. To move to another phone, renew your "
-        "recovery codes and ask whoever runs this site to reset it.",
-        title="You cannot turn this off",
-        actions=[("Back to two-factor authentication", request.route_path("account_two_factor"))],
+        _(
+            "Administrators need two-factor authentication here. To move to another phone, renew "
+            "your recovery codes and ask whoever runs this site to reset it."
+        ),
+        title=_("You cannot turn this off"),
+        actions=[_back(request)],
     )
 
 
 @exception_view_config(CannotUnseal)
 def unavailable(request: IRequest) -> Response:
     """The operator has to do something; the log says what."""
-    actions = [("Back to the page", page_of_form(request))]
-    return codes_unavailable(request, actions)
+    return codes_unavailable(request, [back_to_form(request)])
 
 
-def codes_unavailable(request: IRequest, actions: Sequence[tuple[str, str]]) -> Response:
+def codes_unavailable(request: IRequest, actions: Sequence[Action]) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         503,
         "second_factor_unavailable",
-        "The codes of your app cannot be checked at the moment. You can use one of your recovery "
-        "codes.",
-        title="Your code could not be checked",
+        _(
+            "The codes of your app cannot be checked at the moment. You can use one of your "
+            "recovery codes."
+        ),
+        title=_("Your code could not be checked"),
         actions=actions,
     )
+
+
+def _back(request: IRequest) -> Action:
+    words = request.language.gettext("Back to two-factor authentication")
+    return words, request.route_path("account_two_factor")
 
 
 def _being_set_up(request: IRequest) -> SetUp:

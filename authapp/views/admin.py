@@ -24,11 +24,10 @@ from authapp.domain.errors import (
 )
 from authapp.domain.events import RecordedEvent
 from authapp.domain.users import Role, Status, User
+from authapp.languages import N_
 from authapp.services.administration import AccountState, UserPage
-from authapp.user_agents import describe
 from authapp.views import messages
 from authapp.views.account_sessions import in_utc, session_body
-from authapp.views.activity_words import sentence
 from authapp.views.errors import MESSAGES, error_response
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused
@@ -53,9 +52,10 @@ def list_users(request: IRequest) -> Response:
             after=asked["after"] or None,
         )
     except InvalidInput as error:
-        errors = messages.describe(error.problems)
+        errors = messages.describe(error.problems, request.language)
         if request.wants_json:
-            return json_error(400, "invalid_input", messages.INVALID_INPUT, errors)
+            message = request.language.gettext(messages.INVALID_INPUT)
+            return json_error(400, "invalid_input", message, errors)
         return _list_page(request, UserPage([], None), asked, errors, status=400)
     if request.wants_json:
         users = [_account_body(user) for user in found.users]
@@ -80,7 +80,7 @@ def disable(request: IRequest) -> Response:
         Form(request, "confirm"),
         "disable",
         lambda user_id: request.services.administration.disable(user_id, by=request.identity),
-        "The account is disabled, and all of its sessions have ended.",
+        N_("The account is disabled, and all of its sessions have ended."),
     )
 
 
@@ -89,7 +89,7 @@ def disable(request: IRequest) -> Response:
 )
 def enable(request: IRequest) -> Response:
     user = request.services.administration.enable(_named_user(request), by=request.identity)
-    return _acted(request, user, "The account is enabled. Its owner can sign in again.")
+    return _acted(request, user, N_("The account is enabled. Its owner can sign in again."))
 
 
 @view_config(
@@ -100,7 +100,9 @@ def end_sessions(request: IRequest) -> Response:
     count = request.services.administration.end_sessions(user_id, by=request.identity)
     if user_id == request.identity.id:
         return _signed_out(request, {"ended": count})
-    return _flashed(request, user_id, "All sessions of this account have ended.", {"ended": count})
+    return _flashed(
+        request, user_id, N_("All sessions of this account have ended."), {"ended": count}
+    )
 
 
 @view_config(
@@ -113,7 +115,7 @@ def reset_second_factor(request: IRequest) -> Response:
     administration = request.services.administration
     user = administration.reset_second_factor(_named_user(request), by=request.identity)
     return _acted(
-        request, user, "The password is the only factor now, and all sessions have ended."
+        request, user, N_("The password is the only factor now, and all sessions have ended.")
     )
 
 
@@ -128,43 +130,46 @@ def change_role(request: IRequest) -> Response:
         user: User = request.services.administration.set_role(user_id, role, by=request.identity)
         return user
 
-    return _act_with_care(request, form, "role", change, "The role has been changed.")
+    return _act_with_care(request, form, "role", change, N_("The role has been changed."))
 
 
 @exception_view_config(NoSuchAccount)
 def no_such_account(request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         404,
         "not_found",
-        "The account may have been deleted in the meantime. Nothing was changed.",
-        title="There is no such user",
-        actions=[("To the list of users", request.route_path("admin_users"))],
+        _("The account may have been deleted in the meantime. Nothing was changed."),
+        title=_("There is no such user"),
+        actions=[(_("To the list of users"), request.route_path("admin_users"))],
     )
 
 
 @exception_view_config(LastAdmin)
 def last_admin(request: IRequest) -> Response:
     """For the pages of administration, and for an administrator who would delete their account."""
+    _ = request.language.gettext
     return error_response(
         request,
         409,
         "last_admin",
-        f"{messages.LAST_ADMIN} Nothing was changed.",
-        title="This is the last administrator",
-        actions=[("To the list of users", request.route_path("admin_users"))],
+        _(messages.LAST_ADMIN),
+        title=_("This is the last administrator"),
+        actions=[(_("To the list of users"), request.route_path("admin_users"))],
     )
 
 
 @exception_view_config(OwnAccount)
 def own_account(request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         409,
         "own_account",
-        "Your own is turned off in your account, with your password and a code.",
-        title="This is for the accounts of others",
-        actions=[("To your account", request.route_path("account_two_factor"))],
+        _("Your own is turned off in your account, with your password and a code."),
+        title=_("This is for the accounts of others"),
+        actions=[(_("To your account"), request.route_path("account_two_factor"))],
     )
 
 
@@ -200,7 +205,7 @@ def _acted(request: IRequest, user: User, message: str) -> Response:
 
 def _flashed(request: IRequest, user_id: UUID, message: str, body: Any) -> Response:
     if not request.wants_json:
-        request.session.flash(message, "success")
+        request.session.flash(request.language.gettext(message), "success")
     location = request.route_path("admin_users_show", id=user_id)
     return done(request, location=location, body=body)
 
@@ -275,8 +280,6 @@ def _shown(request: IRequest, account: AccountState, refused_action: str = "") -
         "current_id": request.session.id,
         "events": [_event_in_utc(event) for event in account.events],
         "refused_action": refused_action,
-        "describe": describe,
-        "sentence": sentence,
     }
 
 

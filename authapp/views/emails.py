@@ -31,11 +31,12 @@ def change_email(request: IRequest, form: Form) -> Response:
     )
     keep_confirmation(request, request.services.confirmations.now())
     if not request.wants_json:
-        request.session.flash(
-            f"An email is on its way to {form['email'].strip()}. Follow the link in it to "
-            "use that address from then on.",
-            "success",
+        message = request.language.gettext(
+            "An email is on its way to {email}. Follow the link in it to use that address from "
+            "then on.",
+            email=form["email"].strip(),
         )
+        request.session.flash(message, "success")
     return done(request, location=request.route_path("account"), body={}, status=202)
 
 
@@ -44,10 +45,11 @@ def resend(request: IRequest) -> Response:
     user = request.identity
     is_sent = request.services.emails.request_verification(user)
     if not request.wants_json:
+        _ = request.language.gettext
         request.session.flash(
-            f"An email is on its way to {user.email}."
+            _("An email is on its way to {email}.", email=user.email)
             if is_sent
-            else "Your email address has been verified already.",
+            else _("Your email address has been verified already."),
             "success",
         )
     return done(request, location=request.route_path("account"), status=204)
@@ -69,19 +71,24 @@ def verify(request: IRequest) -> Response:
     if session.user_id == user.id:
         session.rotate()
     if not request.wants_json:
-        session.flash(f"{user.email} has been verified as your email address.", "success")
+        _ = request.language.gettext
+        message = _("{email} has been verified as your email address.", email=user.email)
+        session.flash(message, "success")
     route = "account" if request.is_authenticated else "sign_in"
     return done(request, location=request.route_path(route), status=204)
 
 
 @exception_view_config(EmailTaken)
 def email_taken(error: EmailTaken, request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         400,
         "email_taken",
-        "Somebody has made an account with it since you asked for the change. Yours keeps the "
-        "address that it has.",
-        title="This email address is taken by now",
-        actions=[("To your account", request.route_path("account"))],
+        _(
+            "Somebody has made an account with it since you asked for the change. Yours keeps the "
+            "address that it has."
+        ),
+        title=_("This email address is taken by now"),
+        actions=[(_("To your account"), request.route_path("account"))],
     )

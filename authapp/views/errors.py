@@ -14,6 +14,7 @@ from pyramid.view import exception_view_config, forbidden_view_config, notfound_
 from authapp.domain.errors import ConfirmationRequired, UserNotFound
 from authapp.domain.sessions import SessionEnded
 from authapp.domain.throttle import TooManyAttempts
+from authapp.languages import N_
 from authapp.security.gate import SAFE_METHODS
 from authapp.security.redirects import path_below
 from authapp.settings import Settings
@@ -25,24 +26,26 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 
 TITLES = {
-    400: "That request could not be understood",
-    401: "Please sign in",
-    403: "You may not see this",
-    404: "There is nothing here",
-    405: "That cannot be done at this address",
-    413: "That is too much",
-    429: "Too many attempts",
-    500: "Something went wrong here",
-    503: "We will be back in a moment",
+    400: N_("That request could not be understood"),
+    401: N_("Please sign in"),
+    403: N_("You may not see this"),
+    404: N_("There is nothing here"),
+    405: N_("That cannot be done at this address"),
+    413: N_("That is too much"),
+    429: N_("Too many attempts"),
+    500: N_("Something went wrong here"),
+    503: N_("We will be back in a moment"),
 }
 MESSAGES = {
-    403: "Your account does not have the permission that this page needs.",
-    404: "The address may be misspelt, or the page may have moved.",
-    405: "There is something here, but not for such a request. Go back and try another way.",
-    500: "It is not your fault, and it has been noted. Please try again in a moment.",
+    403: N_("Your account does not have the permission that this page needs."),
+    404: N_("The address may be misspelt, or the page may have moved."),
+    405: N_("There is something here, but not for such a request. Go back and try another way."),
+    500: N_("It is not your fault, and it has been noted. Please try again in a moment."),
     # After a connection that broke during COMMIT nobody knows whether it took place.
-    503: "The service is busy or being restarted. Please try again shortly. If you were changing "
-    "something, look first whether it has been done.",
+    503: N_(
+        "The service is busy or being restarted. Please try again shortly. If you were changing "
+        "something, look first whether it has been done."
+    ),
 }
 # The headers that speak of a body, or of keeping it, and so of none once the page replaces it.
 BODY_HEADERS = frozenset(
@@ -73,10 +76,10 @@ Action = tuple[str, str]
 def not_found(error: HTTPException, request: IRequest) -> Response:
     allowed = allowed_methods(request) if isinstance(error, PredicateMismatch) else set()
     if allowed and request.method not in allowed:
-        response = error_response(request, 405, "method_not_allowed", MESSAGES[405])
+        response = error_response(request, 405, "method_not_allowed")
         response.allow = sorted(allowed)
         return response
-    return keep_headers(error, error_response(request, 404, "not_found", MESSAGES[404]))
+    return keep_headers(error, error_response(request, 404, "not_found"))
 
 
 @forbidden_view_config()
@@ -85,19 +88,22 @@ def forbidden(error: HTTPException, request: IRequest) -> Response:
         return sign_in_first(request)
     if request.services.second_factors.policy.is_missing(request.identity):
         return keep_headers(error, second_factor_first(request))
-    return keep_headers(error, error_response(request, 403, "forbidden", MESSAGES[403]))
+    return keep_headers(error, error_response(request, 403, "forbidden"))
 
 
 def second_factor_first(request: IRequest) -> Response:
     """For administrators of whom the operator demands a second factor, while they have none."""
+    _ = request.language.gettext
     return error_response(
         request,
         403,
         "second_factor_missing",
-        "Administrators need two-factor authentication here, and your account does not have it "
-        "yet.",
-        title="Turn on two-factor authentication first",
-        actions=[("Turn it on", request.route_path("account_two_factor"))],
+        _(
+            "Administrators need two-factor authentication here, and your account does not have "
+            "it yet."
+        ),
+        title=_("Turn on two-factor authentication first"),
+        actions=[(_("Turn it on"), request.route_path("account_two_factor"))],
     )
 
 
@@ -107,7 +113,7 @@ def sign_in_first(request: IRequest) -> Response:
     """For visitors, and for whoever was deleted or signed out while a request of theirs was under
     way."""
     if request.wants_json:
-        return json_error(401, "unauthenticated", "Sign in first.")
+        return json_error(401, "unauthenticated", request.language.gettext(messages.SIGN_IN_FIRST))
     # Only a page can be gone back to; where a form was sent, its page is not known.
     target = request.path_qs if request.method in SAFE_METHODS else request.route_path("account")
     query = urlencode({"next": target})
@@ -118,7 +124,7 @@ def sign_in_first(request: IRequest) -> Response:
 def confirm_first(request: IRequest) -> Response:
     confirm = request.route_path("account_confirm")
     if request.wants_json:
-        message = messages.CONFIRMATION_REQUIRED.format(address=confirm)
+        message = request.language.gettext(messages.CONFIRMATION_REQUIRED, address=confirm)
         return json_error(403, "confirmation_required", message)
     target = request.path_qs if request.method in SAFE_METHODS else page_of_form(request)
     return HTTPSeeOther(location=f"{confirm}?{urlencode({'next': target})}")
@@ -127,35 +133,39 @@ def confirm_first(request: IRequest) -> Response:
 @exception_view_config(TooManyAttempts)
 def too_many_attempts(error: TooManyAttempts, request: IRequest) -> Response:
     """Where the view does not show its form once more."""
-    message = messages.too_many_attempts(error.retry_after)
-    actions = [("Back to the page", page_of_form(request))]
+    message = messages.too_many_attempts(error.retry_after, request.language)
+    actions = [back_to_form(request)]
     response = error_response(request, 429, "too_many_attempts", message, actions=actions)
     return retry_after(response, error)
 
 
 @exception_view_config(BadCSRFToken)
 def bad_csrf_token(error: BadCSRFToken, request: IRequest) -> Response:
+    _ = request.language.gettext
     return error_response(
         request,
         400,
         "bad_csrf_token",
-        "It was open for too long, or you have signed in or out in another window since. Nothing "
-        "was changed. Go back to the page and send the form again.",
-        title="This form has expired",
-        actions=[("Back to the page", page_of_form(request))],
+        _(
+            "It was open for too long, or you have signed in or out in another window since. "
+            "Nothing was changed. Go back to the page and send the form again."
+        ),
+        title=_("This form has expired"),
+        actions=[back_to_form(request)],
     )
 
 
 @exception_view_config(HTTPClientError)
 def client_error(error: HTTPClientError, request: IRequest) -> Response:
     code = error.title.lower().replace(" ", "_")
-    response = error_response(request, error.status_int, code, error.detail or "")
+    message = request.language.gettext(error.detail) if error.detail else ""
+    response = error_response(request, error.status_int, code, message)
     return keep_headers(error, response)
 
 
 @exception_view_config(HTTPServerError)
 def server_error(error: HTTPServerError, request: IRequest) -> Response:
-    response = error_response(request, error.status_int, "server_error", MESSAGES[500])
+    response = error_response(request, error.status_int, "server_error")
     return keep_headers(error, response)
 
 
@@ -164,7 +174,7 @@ def server_error(error: HTTPServerError, request: IRequest) -> Response:
 @exception_view_config(Exception, retryable_error=False)
 def internal_error(error: Exception, request: IRequest) -> Response:
     log.error("unhandled error", exc_info=error)
-    return error_response(request, 500, "internal_error", MESSAGES[500])
+    return error_response(request, 500, "internal_error")
 
 
 def unavailable(error: Exception, request: IRequest) -> Response:
@@ -173,7 +183,7 @@ def unavailable(error: Exception, request: IRequest) -> Response:
     `authapp.wiring.accounts` says for which exceptions.
     """
     log.error("unavailable: %s", error, exc_info=error)
-    response = error_response(request, 503, "unavailable", MESSAGES[503])
+    response = error_response(request, 503, "unavailable")
     response.retry_after = RETRY_AFTER_SECONDS
     return response
 
@@ -182,19 +192,26 @@ def error_response(
     request: IRequest,
     status: int,
     code: str,
-    message: str,
+    message: str | None = None,
     *,
     title: str | None = None,
     actions: Sequence[Action] = (),
 ) -> Response:
+    _ = request.language.gettext
+    if message is None:
+        message = _(MESSAGES[status])
     if request.wants_json:
         response = json_error(status, code, message)
     else:
-        title = title or TITLES.get(status, TITLES[400] if status < 500 else TITLES[500])
-        actions = [*actions, ("To the front page", request.route_path("home"))]
+        title = title or _(TITLES.get(status, TITLES[400] if status < 500 else TITLES[500]))
+        actions = [*actions, (_("To the front page"), request.route_path("home"))]
         response = page(request, "error", status, title=title, message=message, actions=actions)
     response.cache_control = "no-store"
     return response
+
+
+def back_to_form(request: IRequest) -> Action:
+    return request.language.gettext("Back to the page"), page_of_form(request)
 
 
 def keep_headers(error: HTTPException, response: Response) -> Response:

@@ -9,6 +9,7 @@ from pyramid.interfaces import IRequest
 
 from authapp.domain.errors import InvalidInput, Problem
 from authapp.domain.text import is_storable
+from authapp.languages import N_
 from authapp.security.gate import is_json
 
 # What is never shown again, not even to the person who typed it.
@@ -63,9 +64,9 @@ def _json_object(request: IRequest) -> Mapping[str, Any]:
         # UTF-8, whatever the header says: RFC 8259 section 8.1.
         sent = json.loads(request.body, object_pairs_hook=_members)
     except (ValueError, RecursionError):
-        raise HTTPBadRequest("The body is not JSON.") from None
+        raise HTTPBadRequest(N_("The body is not JSON.")) from None
     if not isinstance(sent, dict):
-        raise HTTPBadRequest("The body is not a JSON object.")
+        raise HTTPBadRequest(N_("The body is not a JSON object."))
     return sent
 
 

@@ -53,8 +53,9 @@ def reset_password(request: IRequest) -> Response:
         # It has ended with all the others; what the browser holds has to go as well.
         forget(request)
     if not request.wants_json:
+        _ = request.language.gettext
         request.session.flash(
-            "Your password has been changed. Sign in with the new one.", "success"
+            _("Your password has been changed. Sign in with the new one."), "success"
         )
     return done(request, location=request.route_path("sign_in"), status=204)
 
@@ -62,16 +63,19 @@ def reset_password(request: IRequest) -> Response:
 @exception_view_config(TokenInvalid)
 def token_invalid(error: TokenInvalid, request: IRequest) -> Response:
     """The same answer for a token that was good once as for one that there never was."""
+    _ = request.language.gettext
     if request.matched_route.name == "reset_password":
-        action = ("Ask for a new link", request.route_path("forgot_password"))
+        action = (_("Ask for a new link"), request.route_path("forgot_password"))
     else:
-        action = ("To your account, for a new link", request.route_path("account"))
+        action = (_("To your account, for a new link"), request.route_path("account"))
     return error_response(
         request,
         400,
         "token_invalid",
-        "It has been used, it has expired, or your account was changed since it was sent. Nothing "
-        "was changed now.",
-        title="This link is no longer good",
+        _(
+            "It has been used, it has expired, or your account was changed since it was sent. "
+            "Nothing was changed now."
+        ),
+        title=_("This link is no longer good"),
         actions=[action],
     )

@@ -69,9 +69,10 @@ def refused(
     **context: Any,
 ) -> Response:
     """The form again, with what was typed and each problem beside its field."""
-    errors = messages.describe(problems)
+    errors = messages.describe(problems, request.language)
     if request.wants_json:
-        return json_error(400, "invalid_input", messages.INVALID_INPUT, errors)
+        message = request.language.gettext(messages.INVALID_INPUT)
+        return json_error(400, "invalid_input", message, errors)
     return page(request, template, 400, values=form.shown, errors=errors, **context)
 
 
@@ -79,7 +80,7 @@ def throttled(
     request: IRequest, template: str, form: Form, error: TooManyAttempts, **context: Any
 ) -> Response:
     """The form again, with what was typed and when there may be another attempt."""
-    message = messages.too_many_attempts(error.retry_after)
+    message = messages.too_many_attempts(error.retry_after, request.language)
     if request.wants_json:
         response = json_error(429, "too_many_attempts", message)
     else:

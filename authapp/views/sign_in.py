@@ -70,7 +70,7 @@ def sign_out(request: IRequest) -> Response:
 
 
 def _not_recognised(request: IRequest, form: Form) -> Response:
-    message = messages.INVALID_CREDENTIALS
+    message = request.language.gettext(messages.INVALID_CREDENTIALS)
     if request.wants_json:
         return json_error(401, "invalid_credentials", message)
     return page(request, "sign_in", 401, values=form.shown, errors={}, message=message)

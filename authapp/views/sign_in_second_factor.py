@@ -108,7 +108,7 @@ def give_second_factor(request: IRequest) -> Response:
 @exception_view_config(CannotUnseal, route_name="sign_in_second_factor")
 def unavailable(request: IRequest) -> Response:
     address = _address(request, **_WITH_RECOVERY_CODE)
-    return codes_unavailable(request, [("Use a recovery code", address)])
+    return codes_unavailable(request, [(request.language.gettext("Use a recovery code"), address)])
 
 
 def _kept(request: IRequest) -> Kept | None:
@@ -145,27 +145,31 @@ def _address(request: IRequest, **query: str) -> str:
 
 
 def _wrong_code(request: IRequest) -> Response:
-    errors = messages.describe({"code": [Problem("wrong_code")]})
+    language = request.language
+    errors = messages.describe({"code": [Problem("wrong_code")]}, language)
     if request.wants_json:
-        return json_error(401, "invalid_code", messages.INVALID_CODE, errors)
+        return json_error(401, "invalid_code", language.gettext(messages.INVALID_CODE), errors)
     return page(request, "sign_in_second_factor", 401, errors=errors, **_shown(request))
 
 
 def _password_first(request: IRequest) -> Response:
     if request.wants_json:
-        return json_error(401, "unauthenticated", "Sign in first.")
+        return json_error(401, "unauthenticated", request.language.gettext(messages.SIGN_IN_FIRST))
     return HTTPSeeOther(location=request.route_path("sign_in"))
 
 
 def _expired(request: IRequest, target: str) -> Response:
     del request.session[PENDING]
     sign_in = f"{request.route_path('sign_in')}?{urlencode({'next': target})}"
+    _ = request.language.gettext
     return error_response(
         request,
         401,
         "sign_in_expired",
-        "Too much time has passed since you gave your password, or your account has been changed "
-        "since. Nobody was signed in.",
-        title="Please sign in again",
-        actions=[("Sign in", sign_in)],
+        _(
+            "Too much time has passed since you gave your password, or your account has been "
+            "changed since. Nobody was signed in."
+        ),
+        title=_("Please sign in again"),
+        actions=[(_("Sign in"), sign_in)],
     )

@@ -173,16 +173,14 @@ def test_every_event_there_is_has_words():
 @pytest.mark.parametrize(
     ("kind", "details", "words"),
     [
-        ("sessions_revoked", {"count": 1}, "A session was signed out"),
+        ("sessions_revoked", {"count": 1}, "One session was signed out"),
         ("sessions_revoked", {"count": 3}, "3 sessions were signed out"),
-        ("sessions_revoked", {}, "… sessions were signed out"),
+        ("sessions_revoked", {}, "Sessions were signed out"),
         ("sign_in_failed", {"second_factor": True}, "A sign-in failed: the code was wrong Refused"),
-        ("recovery_code_used", {"left": 0}, "A recovery code was used, and none is left"),
-        (
-            "role_changed",
-            {"old_role": "member", "new_role": "admin"},
-            "The role was changed from member to admin",
-        ),
+        ("recovery_code_used", {"left": 0}, "A recovery code was used; 0 are left"),
+        ("role_changed", {"new_role": "admin"}, "The account became an administrator's"),
+        ("role_changed", {"new_role": "member"}, "The account is no longer an administrator's"),
+        ("email_changed", {}, "The email address was changed; it was …"),
         ("order_placed", {}, "Order placed"),
         ("{0} {x.y}", {}, "{0} {x.y}"),
     ],

@@ -79,8 +79,17 @@ def test_forged_and_garbled_cookies_cost_nothing(wired_app, counted):
 def test_static_file_costs_nothing_with_a_session_either(wired_app, counted):
     sign_up(wired_app)
 
-    for path in [*STATIC, "/nowhere", "/healthz", "/sign-out"]:
+    for path in [*STATIC, "/healthz"]:
         assert counted(lambda path=path: wired_app.get(path, status="*")) == ([], []), path
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/sign-out"])
+def test_error_page_for_somebody_asks_for_their_language_alone(wired_app, counted, path):
+    sign_up(wired_app)
+
+    statements, wired = counted(lambda: wired_app.get(path, status="*"))
+
+    assert len(statements) == len(wired) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/account", "/sign-in", "/sign-up"])

@@ -83,7 +83,8 @@ class World:
     log: pytest.LogCaptureFixture
 
     def announce(self, event: AccountEvent) -> None:
-        letters = CircumstantialLetters(self.outbox, client_of(self.request))
+        client = client_of(self.request)
+        letters = CircumstantialLetters(self.outbox, client, lambda: "de")
         announcer = EventAnnouncer(self.events, letters)
         RequestAnnouncer(self.request, announcer).announce(event)
 
@@ -130,6 +131,17 @@ class TestInARequest:
         assert letter.params["user_agent"] == "Browser/1.0"
         at = datetime.fromisoformat(letter.params["at"])
         assert before <= at <= before + timedelta(minutes=1)
+
+    def test_a_letter_is_in_the_language_that_its_reader_has_chosen_else_in_that_of_the_page(
+        self, world
+    ):
+        world.announce(PasswordChanged(user=ADA))
+        world.announce(PasswordChanged(user=replace(ADA, language="es")))
+        world.announce(PasswordChanged(user=ADA, by=ADA))
+        world.announce(PasswordChanged(user=ADA, by=replace(ADA, id=uuid4())))
+
+        languages = [letter.params.get("language") for letter in world.outbox.letters]
+        assert languages == ["de", "es", "de", None]
 
     def test_circumstances_that_are_not_known_are_empty(self, world):
         world.request.environ, world.request.remote_addr = {}, None

@@ -2,23 +2,26 @@ from datetime import timedelta
 
 import pytest
 
-from authapp.views.messages import wait_in_words
+from authapp.languages import Language
+from authapp.views.messages import too_many_attempts
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.5, "about a minute"),
-        (60, "about a minute"),
-        (61, "about 2 minutes"),
-        (720, "about 12 minutes"),
-        (90 * 60, "about 90 minutes"),
-        (90 * 60 + 1, "about 2 hours"),
-        (24 * 3600, "about 24 hours"),
-        (48 * 3600, "about 48 hours"),
-        (48 * 3600 + 1, "about 3 days"),
-        (30 * 24 * 3600, "about 30 days"),
+        (0.5, "1 minute"),
+        (60, "1 minute"),
+        (61, "2 minutes"),
+        (720, "12 minutes"),
+        (90 * 60, "90 minutes"),
+        (90 * 60 + 1, "2 hours"),
+        (23 * 3600, "23 hours"),
+        (48 * 3600, "2 days"),
+        (48 * 3600 + 1, "3 days"),
+        (30 * 24 * 3600, "30 days"),
     ],
 )
 def test_a_wait_is_told_in_words_and_never_too_short(seconds, words):
-    assert wait_in_words(timedelta(seconds=seconds)) == words
+    said = too_many_attempts(timedelta(seconds=seconds), Language("en"))
+
+    assert said == f"Too many attempts. Wait {words}, then try again."

@@ -1,0 +1,21 @@
+"""The language that a person has chosen.
+
+Revision ID: 0009
+Revises: 0008
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("users", sa.Column("language", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("users", "language")
