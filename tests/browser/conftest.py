@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from sqlalchemy import Connection
 
+from tests.browser import pseudo_language
 from tests.browser.support import OpenPage, Server, Watch
 
 # The names under which distributions install it.
@@ -38,6 +39,21 @@ def launch_options() -> dict[str, Any]:
     if os.environ.get("AUTHAPP_BROWSER") == "required":
         pytest.fail(message, pytrace=False)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def catalogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pseudo_language.write_catalogue(tmp_path_factory.mktemp("catalogues"))
+
+
+@pytest.fixture(scope="session")
+def ini(ini: Path, catalogues: Path) -> Path:
+    """One for a site that also speaks the pseudo-language."""
+    spoken = f"[app:main]\nlanguage.offered = en de es {pseudo_language.TAG}\n"
+    text = ini.read_text().replace("[app:main]\n", f"{spoken}language.catalogues = {catalogues}\n")
+    path = catalogues / "test.ini"
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +129,7 @@ def open_page(
             if other is not page:
                 other.close()
         page.context.clear_cookies()
+        page.set_extra_http_headers({})
         idle_pages[javascript].append(page)
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, WebError
 
+from authapp.languages import Language
+
 NAME = "Ada Lovelace"
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery staple"
@@ -24,6 +26,9 @@ AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pract
 MOST_STOPS = 20
 
 OpenPage = Callable[..., Page]
+
+# The one that pages are in; tests name buttons and fields in English all the same.
+language = Language("en")
 
 
 class Server:
@@ -147,7 +152,7 @@ def sign_in(
 ) -> None:
     page.goto("/sign-in")
     fill_in(page, email=email, password=password)
-    page.get_by_label("Stay signed in").set_checked(remember)
+    field(page, "Stay signed in on this device").set_checked(remember)
     send(page, "Sign in")
 
 
@@ -173,11 +178,11 @@ def fill_in(page: Page, **fields: str) -> None:
 
 
 def field(page: Page, label: str) -> Locator:
-    return page.get_by_label(label, exact=True)
+    return page.get_by_label(language.gettext(label), exact=True)
 
 
 def press(page: Page, button: str) -> None:
-    page.get_by_role("button", name=button, exact=True).click()
+    page.get_by_role("button", name=language.gettext(button), exact=True).click()
 
 
 def send(page: Page, button: str) -> None:
@@ -190,6 +195,10 @@ def follow(link: Locator) -> None:
     """Clicks a link to another page."""
     with link.page.expect_navigation():
         link.click()
+
+
+def follow_link(page: Page, words: str) -> None:
+    follow(page.get_by_role("link", name=language.gettext(words), exact=True))
 
 
 def tab_to(target: Locator) -> None:
