@@ -14,7 +14,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
-        # Our script asks for nothing. Tools that look at a page from within it do, as for robots.txt.
+        # Our script asks for nothing. Tools that look at a page from within it do.
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",

@@ -43,7 +43,7 @@ def launch_options() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def html_checker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HtmlChecker]:
-    """Without Java and the jar the tests are skipped, or fail if AUTHAPP_BROWSER says `required`."""
+    """Without Java and the jar tests are skipped, or fail if AUTHAPP_BROWSER says `required`."""
     java, jar = shutil.which("java"), os.environ.get("AUTHAPP_VNU_JAR")
     if java is None or jar is None:
         message = "no java on PATH, or AUTHAPP_VNU_JAR does not name the jar of .ci/html-checker"

@@ -1,4 +1,4 @@
-"""The Nu Html Checker, which is what https://validator.w3.org/nu runs: one process for all pages."""
+"""The Nu Html Checker, as at https://validator.w3.org/nu: one process of it for all pages."""
 
 import json
 import socket
