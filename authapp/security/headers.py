@@ -14,6 +14,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
+        # Our script asks for nothing. Tools that look at a page from within it do.
+        "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "object-src 'none'",
@@ -27,11 +29,32 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # What a page could be abused for, of the features that Chromium knows.
+    "Permissions-Policy": ", ".join(
+        f"{feature}=()"
+        for feature in (
+            "camera",
+            "display-capture",
+            "geolocation",
+            "hid",
+            "microphone",
+            "midi",
+            "payment",
+            "serial",
+            "usb",
+        )
+    ),
 }
-STRICT_TRANSPORT_SECURITY = "max-age=63072000; includeSubDomains"
+HTTPS_HEADERS = HEADERS | {
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+}
 
 Handler = Callable[[IRequest], Response]
+
+
+def security_headers(*, is_https: bool) -> dict[str, str]:
+    """By their names. Over http a promise to use https alone would count for nothing."""
+    return HTTPS_HEADERS if is_https else HEADERS
 
 
 def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
@@ -41,10 +64,8 @@ def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
             response.headers["Referrer-Policy"] = "no-referrer"
             response.cache_control = "no-store"
         # A view may have set a stricter or a looser one of its own.
-        for name, value in HEADERS.items():
+        for name, value in security_headers(is_https=request.scheme == "https").items():
             response.headers.setdefault(name, value)
-        if request.scheme == "https":
-            response.headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)
         return response
 
     return headers_tween

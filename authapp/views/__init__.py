@@ -9,11 +9,10 @@ from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
 from authapp.views import words
 
-STATIC_PREFIX = "static/authapp"
-
 
 def includeme(config: Configurator) -> None:
-    config.add_static_view(STATIC_PREFIX, "authapp:static", cache_max_age=3600)
+    config.include("authapp.views.static_files")
+    config.include("authapp.views.well_known")
     config.add_route("home", "/")
     config.add_route("sign_up", "/sign-up")
     config.add_route("sign_in", "/sign-in")

@@ -15,8 +15,8 @@ from authapp.repositories.health import SqlReadiness
 from authapp.repositories.schema import UserRow
 from authapp.repositories.users import USER_COLUMNS, to_user
 from authapp.settings import Settings, expand
-from authapp.views import STATIC_PREFIX
 from authapp.views.errors import unavailable
+from authapp.views.static_files import STATIC_PREFIX
 from authapp.wiring.purging import account_purges
 from authapp.wiring.services import Shared, request_services
 from authapp.wiring.sessions import PURGES

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from sqlalchemy import Connection
 
 from tests.browser import pseudo_language
+from tests.browser.html_checker import HtmlChecker
 from tests.browser.support import OpenPage, Server, Watch
 
 # The names under which distributions install it.
@@ -54,6 +55,20 @@ def ini(ini: Path, catalogues: Path) -> Path:
     path = catalogues / "test.ini"
     path.write_text(text)
     return path
+
+
+@pytest.fixture(scope="session")
+def html_checker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HtmlChecker]:
+    """Without Java and the jar tests are skipped, or fail if AUTHAPP_BROWSER says `required`."""
+    java, jar = shutil.which("java"), os.environ.get("AUTHAPP_VNU_JAR")
+    if java is None or jar is None:
+        message = "no java on PATH, or AUTHAPP_VNU_JAR does not name the jar of .ci/html-checker"
+        if os.environ.get("AUTHAPP_BROWSER") == "required":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    checker = HtmlChecker(java, jar, tmp_path_factory.mktemp("html-checker") / "log")
+    yield checker
+    checker.stop()
 
 
 @pytest.fixture(scope="session")

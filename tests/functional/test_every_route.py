@@ -19,6 +19,7 @@ from tests.conftest import empty
 from tests.functional.conftest import HOST
 from tests.functional.second_factor import at_the_second_step, turn_on
 from tests.functional.support import JSON, another, path_of, sign_up, token_for
+from tests.functional.test_errors import SECURITY_HEADERS
 
 EVERYONE = {"visitor", "second factor pending", "disabled", "member", "admin"}
 SIGNED_IN = {"member", "admin"}
@@ -27,6 +28,8 @@ ADMINS = {"admin"}
 # Who gets as far as the view, with GET and with POST.
 ROUTES = {
     "__static/authapp/": EVERYONE,
+    "change_password": EVERYONE,
+    "favicon": EVERYONE,
     "home": EVERYONE,
     "healthz": EVERYONE,
     "readyz": EVERYONE,
@@ -72,6 +75,8 @@ RECENT = {
     "admin_users_role": {"POST"},
     "admin_users_reset_second_factor": {"POST"},
 }
+# What does not depend on who asks.
+IMPERSONAL = {"__static/authapp/", "change_password", "favicon", "healthz", "readyz"}
 GUARDED = [name for name, allowed in ROUTES.items() if allowed != EVERYONE]
 
 # All that belongs to somebody, but for when it was used last, by the name of the table.
@@ -282,6 +287,41 @@ def _program(browser: webtest.TestApp, method: str, path: str) -> Any:
     if method == "GET":
         return browser.get(path, headers=JSON, status="*")
     return browser.post_json(path, {}, status="*")
+
+
+@pytest.mark.parametrize("kind", sorted(EVERYONE))
+def test_whatever_depends_on_who_asks_is_kept_by_no_cache(world, app, kind):
+    for name, pattern, methods in routes(app):
+        for method in sorted(methods | {"HEAD", "OPTIONS"}):
+            path = world.path(pattern)
+            for answer in _answers(world.browsers[kind], method, path):
+                where = (name, method, answer.status)
+                for header in SECURITY_HEADERS:
+                    assert len(answer.headers.getall(header)) == 1, (where, header)
+                # Each of these is the same for everybody, which the next test sees to.
+                if name in IMPERSONAL and answer.status_int < 400:
+                    assert answer.headers.getall("Set-Cookie") == [], where
+                    continue
+                assert answer.headers.getall("Cache-Control") == ["no-store"], where
+                if answer.headers.getall("Set-Cookie") or answer.status_int < 400:
+                    assert "Cookie" in answer.vary, where
+
+
+@pytest.mark.parametrize("name", sorted(IMPERSONAL))
+def test_what_caches_may_keep_is_the_same_for_everybody(world, app, name):
+    pattern, _ = pattern_and_methods(app, name)
+    path = world.path(pattern)
+
+    answers = [browser.get(path, headers={"Accept": "*/*"}) for browser in world.browsers.values()]
+
+    assert len({(a.status, a.body, a.location) for a in answers}) == 1
+    assert not [a for a in answers if "Cookie" in (a.vary or ())]
+
+
+def _answers(browser: webtest.TestApp, method: str, path: str) -> Iterator[Any]:
+    """To a person and to a program. What is sent is refused, so that nothing changes."""
+    for headers in ({}, JSON):
+        yield browser.request(path, method=method, headers=headers, status="*")
 
 
 @pytest.mark.parametrize("name", RECENT)

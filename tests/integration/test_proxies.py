@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import waitress.server
 from sqlalchemy import Connection, text
 from waitress import wasyncore
+from waitress.server import MultiSocketServer
 
 from authapp.domain.throttle import Limits, Rate
 from authapp.repositories import ENGINE
+from authapp.server import make_server
 from authapp.settings import expand, read_rate
 from tests.conftest import make_app
 
@@ -39,23 +40,24 @@ def serving(app: Any, **environ: str) -> Iterator[int]:
     parser.read(PRODUCTION_INI, "utf-8")
     options = expand(parser["server:main"], {**BEHIND, **environ})
     del options["use"]
-    server: Any = waitress.server.create_server(app, **options)
+    server = make_server(app, **options)
+    sockets = server.map if isinstance(server, MultiSocketServer) else server._map
     ended = threading.Event()
 
     def run() -> None:
         # `server.run`, which cannot be ended from another thread.
         while not ended.is_set():
-            wasyncore.loop(timeout=0.05, map=server._map, count=1)
+            wasyncore.loop(timeout=0.05, map=sockets, count=1)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield server.effective_port
+        yield getattr(server, "effective_port", 0)  # There is none of several listeners.
     finally:
         ended.set()
         thread.join()
         server.task_dispatcher.shutdown()
-        wasyncore.close_all(server._map)
+        wasyncore.close_all(sockets)
 
 
 def attempt(port: int, number: int = 0, **headers: str) -> int:
