@@ -8,7 +8,7 @@ import webtest
 
 from authapp.domain.mail import Message
 from authapp.repositories import ENGINE
-from authapp.settings import Settings
+from authapp.settings import Settings, SiteSettings, load_section
 from authapp.wiring.mail import delivery_over
 
 
@@ -20,6 +20,12 @@ class KeptTransport:
 
     def send(self, message: Message) -> None:
         self.messages.append(message)
+
+
+def site_of(url: str, name: str) -> SiteSettings:
+    """A site that has set nothing else."""
+    site: SiteSettings = load_section(SiteSettings, "site", {"site.url": url, "site.name": name})
+    return site
 
 
 def deliver(app: webtest.TestApp) -> list[Message]:
