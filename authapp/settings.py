@@ -395,9 +395,15 @@ def load_database_settings(raw: Mapping[str, Any]) -> DatabaseSettings:
     return database
 
 
-def load_mail_settings(raw: Mapping[str, Any]) -> tuple[MailSettings, SiteSettings]:
+def load_mail_settings(
+    raw: Mapping[str, Any],
+) -> tuple[MailSettings, SiteSettings, LanguageSettings]:
     """Reads what the delivery of letters needs."""
-    return load_section(MailSettings, "mail", raw), load_section(SiteSettings, "site", raw)
+    return (
+        load_section(MailSettings, "mail", raw),
+        load_section(SiteSettings, "site", raw),
+        load_section(LanguageSettings, "language", raw),
+    )
 
 
 def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
@@ -407,6 +413,8 @@ def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
     loaded = read_section(section, name, needed, problems)
     if isinstance(loaded, SessionSettings):
         problems += check_session(loaded)
+    if isinstance(loaded, LanguageSettings):
+        problems += check_languages(loaded)
     if problems:
         raise SettingsError(problems)
     return loaded

@@ -34,7 +34,9 @@ def deliver(app: webtest.TestApp) -> list[Message]:
     registry: Any = app.app.registry
     settings: Settings = registry[Settings]
     transport = KeptTransport()
-    delivery_over(registry[ENGINE], settings.mail, settings.site, transport).deliver()
+    delivery_over(
+        registry[ENGINE], settings.mail, settings.site, settings.language, transport
+    ).deliver()
     return transport.messages
 
 
