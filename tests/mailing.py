@@ -1,15 +1,21 @@
 """Delivering letters in tests, and following the links in them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import webtest
 
-from authapp.domain.mail import Message
+from authapp.domain.mail import Letter, LetterKind, Message, PostedLetter
+from authapp.languages import Languages
+from authapp.mail.writer import LetterWriter
 from authapp.repositories import ENGINE
 from authapp.settings import Settings, SiteSettings, load_section
 from authapp.wiring.mail import delivery_over
+from tests.fakes import InMemoryUserRepository
+from tests.fakes_accounts import InMemoryTokens, RecordingAnnouncer
 
 
 @dataclass
@@ -38,6 +44,26 @@ def deliver(app: webtest.TestApp) -> list[Message]:
         registry[ENGINE], settings.mail, settings.site, settings.language, transport
     ).deliver()
     return transport.messages
+
+
+def specimen(kind: LetterKind, site: SiteSettings, languages: Languages) -> Message:
+    """A letter of that kind which says all that it may say, in the first of the languages."""
+    users = cast(Any, InMemoryUserRepository())
+    ada = users.add("Ada Lovelace", "ada@example.com", "hash")
+    params = {
+        "name": ada.name,
+        "email": ada.email,
+        "new_email": "ada@new.example.com",
+        "at": "2026-11-23T14:05:06+00:00",
+        "address": "2001:db8:85a3::8a2e:370:7334",
+        "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Firefox/133.0",
+    }
+    recipient = params["new_email"] if kind is LetterKind.CHANGE_EMAIL else ada.email
+    letter = Letter(kind, recipient, ada.id, params)
+    writer = LetterWriter(site, languages, users, InMemoryTokens(), RecordingAnnouncer())
+    message = writer.write(PostedLetter(uuid4(), letter, 1, datetime.now(UTC)))
+    assert message is not None
+    return message
 
 
 def link_in(message: Message) -> str:
