@@ -58,7 +58,11 @@ def specimen(kind: LetterKind, site: SiteSettings, languages: Languages) -> Mess
         "address": "2001:db8:85a3::8a2e:370:7334",
         "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Firefox/133.0",
     }
-    recipient = params["new_email"] if kind is LetterKind.CHANGE_EMAIL else ada.email
+    recipients = {
+        LetterKind.CHANGE_EMAIL: params["new_email"],
+        LetterKind.EMAIL_CHANGED: "ada@old.example.com",
+    }
+    recipient = recipients.get(kind, ada.email)
     letter = Letter(kind, recipient, ada.id, params)
     writer = LetterWriter(site, languages, users, InMemoryTokens(), RecordingAnnouncer())
     message = writer.write(PostedLetter(uuid4(), letter, 1, datetime.now(UTC)))
