@@ -14,7 +14,7 @@ from email.utils import parseaddr
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from authapp.domain.throttle import Rate
 from authapp.languages import LanguageError, Languages
@@ -34,6 +34,8 @@ _SIZE = re.compile(r"(\d{1,9})\s*(B|KiB|MiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _SITE = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[^]]*\])(:(?P<port>\d+))?/?")
 _PORTS = {"http": 80, "https": 443}
+_EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+")
+_WEB_PAGE = re.compile(r"https?://[^\s/?#@]+[^\s]*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")  # BCP 47, as far as we use it.
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # A token by RFC 6265 section 4.1.1.
 
@@ -187,9 +189,25 @@ def _is_mail_server(url: str) -> bool:
 
 def read_mail_sender(text: str) -> str:
     address = parseaddr(text)[1]
-    if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", address) or not text.isprintable():
+    if not _EMAIL.fullmatch(address) or not text.isprintable():
         raise ValueError("an e-mail address, such as Accounts <accounts@example.com>")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Whom to ask: as it is shown, and as a link."""
+
+    text: str
+    href: str
+
+
+def read_contact(text: str) -> Contact:
+    if text.isprintable() and _WEB_PAGE.fullmatch(text):
+        return Contact(text, text)
+    if text.isprintable() and _EMAIL.fullmatch(text):
+        return Contact(text, f"mailto:{quote(text, safe='@+')}")
+    raise ValueError("an e-mail address, or an address such as https://example.com/help")
 
 
 def read_languages(text: str) -> tuple[str, ...]:
@@ -271,6 +289,7 @@ class PasswordSettings:
 class SiteSettings:
     url: str = setting(read_url)
     name: str = setting(read_text, "authapp")
+    support: Contact | None = setting(read_contact, optional=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,9 +395,15 @@ def load_database_settings(raw: Mapping[str, Any]) -> DatabaseSettings:
     return database
 
 
-def load_mail_settings(raw: Mapping[str, Any]) -> tuple[MailSettings, SiteSettings]:
+def load_mail_settings(
+    raw: Mapping[str, Any],
+) -> tuple[MailSettings, SiteSettings, LanguageSettings]:
     """Reads what the delivery of letters needs."""
-    return load_section(MailSettings, "mail", raw), load_section(SiteSettings, "site", raw)
+    return (
+        load_section(MailSettings, "mail", raw),
+        load_section(SiteSettings, "site", raw),
+        load_section(LanguageSettings, "language", raw),
+    )
 
 
 def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
@@ -388,6 +413,8 @@ def load_section(section: Any, name: str, raw: Mapping[str, Any]) -> Any:
     loaded = read_section(section, name, needed, problems)
     if isinstance(loaded, SessionSettings):
         problems += check_session(loaded)
+    if isinstance(loaded, LanguageSettings):
+        problems += check_languages(loaded)
     if problems:
         raise SettingsError(problems)
     return loaded

@@ -15,7 +15,7 @@ from uuid import UUID
 
 
 class LetterKind(StrEnum):
-    """What a letter is about; each has its templates in `authapp/templates/mail`."""
+    """What a letter is about; each has its template in `authapp/templates/mail`."""
 
     RESET_PASSWORD = "reset_password"  # noqa: S105  # A kind of letter.
     VERIFY_EMAIL = "verify_email"

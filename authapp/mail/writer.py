@@ -1,15 +1,18 @@
 """From a letter to a message: what is to be said, in words, and in links that are good from now."""
 
 import re
+import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from authapp.domain.events import Announcer, PasswordResetRequested
-from authapp.domain.mail import Letter, LetterKind, Message, PostedLetter
+from authapp.domain.mail import LetterKind, Message, PostedLetter
+from authapp.domain.notices import params_of
 from authapp.domain.text import has_control_characters
 from authapp.domain.tokens import (
     LIFETIMES,
@@ -20,12 +23,14 @@ from authapp.domain.tokens import (
     token_hash,
 )
 from authapp.domain.users import User, UserRepository
-from authapp.languages import SOURCE, Language
-from authapp.settings import SiteSettings
+from authapp.languages import Language, Languages
+from authapp.settings import Contact, SiteSettings
 from authapp.user_agents import describe
 
 # What a letter may say of its cause; where it does not, its templates leave the sentence out.
-_PARAMS = ("name", "email", "at", "address", "user_agent", "new_email", "by")
+_PARAMS = ("name", "email", "at", "address", "user_agent", "new_email", "by", "language")
+# For an address that may be a stranger's.
+_NO_NAME = {"name": ""}
 _PATHS = {
     Purpose.RESET_PASSWORD: "/reset-password/",
     Purpose.VERIFY_EMAIL: "/verify-email/",
@@ -34,6 +39,17 @@ _PATHS = {
 # What mail programs make a link of, also without being told to: "example.com", "//host".
 _LOOKS_LIKE_A_LINK = re.compile(r"//|@|\w\.\w{2}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
+_WIDTH = 72
+# Stands around the address of a link until the paragraph is filled; `_one_line` leaves it in
+# nothing that a letter is told.
+_MARK = "\x1f"
+_ADDRESS = re.compile(f"{_MARK}(.*?){_MARK}")
+_COLOURS = {
+    "accent": "#0b6e4f",
+    "on_accent": "#ffffff",
+    "accent_dark": "#5fd6a7",
+    "on_accent_dark": "#05241a",
+}
 
 
 class LetterWriter:
@@ -41,20 +57,26 @@ class LetterWriter:
 
     The repositories commit each statement, so that a token is good before its message leaves.
     Links are built from the site's own address, never from what a request said it was.
+
+    A letter is in the language that its account has chosen, else in that of the page on which it
+    was asked for, else in the site's.
     """
 
     def __init__(
         self,
         site: SiteSettings,
+        languages: Languages,
         users: UserRepository,
         tokens: TokenRepository,
         announcer: Announcer,
     ) -> None:
         self._site = site
+        self._languages = languages
         self._users = users
         self._tokens = tokens
         self._announcer = announcer
-        self._templates = _templates()
+        self._html = _templates("html", autoescape=True)
+        self._text = _templates("text", autoescape=False)
 
     def write(self, posted: PostedLetter) -> Message | None:
         match posted.letter.kind:
@@ -79,7 +101,7 @@ class LetterWriter:
             return None
         if posted.attempt == 1:
             self._announcer.announce(PasswordResetRequested(user=user))
-        return self._message(posted, user.email, link, name=user.name, email=user.email)
+        return self._message(posted, user.email, link, **params_of(user))
 
     def _verify_email(self, posted: PostedLetter) -> Message | None:
         letter = posted.letter
@@ -87,7 +109,7 @@ class LetterWriter:
         if user is None or user.email != letter.recipient or user.email_verified_at is not None:
             return None
         link = self._new_link(Purpose.VERIFY_EMAIL, user, user.email)
-        return self._message(posted, user.email, link, name="", email=user.email)
+        return self._message(posted, user.email, link, **(params_of(user) | _NO_NAME))
 
     def _change_email(self, posted: PostedLetter) -> Message | None:
         new_email = posted.letter.recipient
@@ -101,50 +123,85 @@ class LetterWriter:
         if posted.attempt == 1:
             self._tokens.revoke(user.id, Purpose.CHANGE_EMAIL)
         link = self._new_link(Purpose.CHANGE_EMAIL, user, new_email)
-        return self._message(
-            posted, new_email, link, name="", email=user.email, new_email=new_email
-        )
+        params = params_of(user) | _NO_NAME | {"new_email": new_email}
+        return self._message(posted, new_email, link, **params)
 
     def _user(self, user_id: UUID | None) -> User | None:
         return self._users.by_id(user_id) if user_id is not None else None
 
-    def _new_link(self, purpose: Purpose, user: User, email: str) -> Mapping[str, str]:
+    def _new_link(self, purpose: Purpose, user: User, email: str) -> "_Link":
         token, lifetime = new_token(), LIFETIMES[purpose]
         self._tokens.add(token_hash(token), Token(purpose, user.id, email), lifetime)
-        url = f"{self._site.url}{_PATHS[purpose]}{token}"
-        return {"link": url, "lifetime": in_words(lifetime)}
+        return _Link(f"{self._site.url}{_PATHS[purpose]}{token}", lifetime)
 
     def _message(
         self,
         posted: PostedLetter,
         recipient: str,
-        link: Mapping[str, str] | None = None,
+        link: "_Link | None" = None,
         **params: str,
     ) -> Message:
         letter = posted.letter
-        context = {**self._context(letter, params), **(link or {})}
-        subject, _, text = self._render(letter.kind, "txt", context).partition("\n")
-        html = self._render(letter.kind, "html", {**context, "subject": subject})
-        # What templates leave out leaves its empty lines behind.
+        told = {name: letter.params.get(name, "") for name in _PARAMS} | params
+        told = {name: _one_line(value) for name, value in told.items()}
+        language = self._languages.of(told.pop("language"))
+        context = {
+            **_COLOURS,
+            **self._site_context(),
+            **_language_context(language),
+            **_told_context(told, language),
+            **(link.context(language) if link else {}),
+            "recipient": _one_line(letter.recipient),
+        }
+        return self._render(posted, recipient, context)
+
+    def _site_context(self) -> Mapping[str, str]:
+        contact = self._site.support or Contact(self._site.url, self._site.url)
+        return {
+            "site_name": _one_line(self._site.name),
+            "site_url": self._site.url,
+            "contact_text": contact.text,
+            "contact_href": contact.href,
+        }
+
+    def _render(self, posted: PostedLetter, recipient: str, context: Mapping[str, Any]) -> Message:
+        name = f"{posted.letter.kind}.jinja2"
+        text = self._text.get_template(name).render(context).lstrip("\n")
+        subject, _, text = text.partition("\n")
+        html = self._html.get_template(name).render(context, subject=subject)
+        # Parts stand apart by empty lines, and so does what they leave out.
         text = _EMPTY_LINES.sub("\n\n", text).lstrip("\n")
         return Message(posted.id, recipient, subject, text, html)
 
-    def _context(self, letter: Letter, params: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: _one_line(letter.params.get(name, "")) for name in _PARAMS}
-        said = {**kept, **params}
-        user_agent = said.pop("user_agent")
-        return {
-            **said,
-            "name": said["name"] if is_fit_for_a_greeting(said["name"]) else "",
-            "at": _moment(said["at"]),
-            "device": _one_line(describe(user_agent, Language(SOURCE))) if user_agent else "",
-            "site_name": _one_line(self._site.name),
-            "site_url": self._site.url,
-            "recipient": _one_line(letter.recipient),
-        }
 
-    def _render(self, kind: LetterKind, form: str, context: Mapping[str, Any]) -> str:
-        return self._templates.get_template(f"{kind}.{form}.jinja2").render(context)
+@dataclass(frozen=True, slots=True)
+class _Link:
+    url: str
+    lifetime: timedelta
+
+    def context(self, language: Language) -> Mapping[str, str]:
+        return {"link": self.url, "lifetime": language.duration(self.lifetime)}
+
+
+def _language_context(language: Language) -> Mapping[str, Any]:
+    """What `{% trans %}` and the layout ask for: one environment serves all languages."""
+    return {
+        "language": language.tag,
+        "direction": language.direction,
+        "gettext": language.gettext,
+        "ngettext": language.ngettext,
+    }
+
+
+def _told_context(told: Mapping[str, str], language: Language) -> Mapping[str, str]:
+    """What gave rise to the letter, as it is said to people."""
+    name, at, user_agent = told["name"], told["at"], told["user_agent"]
+    return {
+        **told,
+        "name": name if is_fit_for_a_greeting(name) else "",
+        "at": _moment(at, language) if at else "",
+        "device": _one_line(describe(user_agent, language)) if user_agent else "",
+    }
 
 
 def _may_reset(user: User, posted: PostedLetter) -> bool:
@@ -159,18 +216,9 @@ def is_fit_for_a_greeting(name: str) -> bool:
     return not _LOOKS_LIKE_A_LINK.search(name)
 
 
-def in_words(duration: timedelta) -> str:
-    """In hours, or in days where it is more than one: "1 hour", "24 hours", "3 days"."""
-    hours = int(duration.total_seconds()) // 3600
-    number, unit = (hours // 24, "day") if hours > 24 else (hours, "hour")
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
-
-
-def _moment(at: str) -> str:
-    if not at:
-        return ""
-    moment = datetime.fromisoformat(at)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+def _moment(at: str, language: Language) -> str:
+    """With plain spaces: a letter that is ASCII but for those of its dates stays ASCII."""
+    return " ".join(language.moment(datetime.fromisoformat(at)).split())
 
 
 def _one_line(text: str) -> str:
@@ -180,11 +228,37 @@ def _one_line(text: str) -> str:
     return "".join(" " if has_control_characters(character) else character for character in text)
 
 
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("authapp", "templates/mail"),
-        autoescape=select_autoescape(("html.jinja2",), default=False),
+def _templates(form: str, *, autoescape: bool) -> Environment:
+    """The letters, which are the same in either form, with the layout and the parts of this one."""
+    environment = Environment(
+        loader=ChoiceLoader(
+            [
+                PackageLoader("authapp", f"templates/mail/{form}"),
+                PackageLoader("authapp", "templates/mail"),
+            ]
+        ),
+        autoescape=autoescape,  # noqa: S701  # Text has no markup.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.filters.update(beneath=_beneath, filled=_filled)
+    return environment
+
+
+def _beneath(address: str) -> str:
+    """Has the address stand beneath the paragraph, where it neither is broken nor breaks a line."""
+    return f"{_MARK}{address}{_MARK}"
+
+
+def _filled(paragraph: str) -> str:
+    """The paragraph in lines that fit any mail program, and beneath it the addresses in it."""
+    addresses = _ADDRESS.findall(paragraph)
+    words = textwrap.fill(
+        " ".join(_ADDRESS.sub("", paragraph).split()),
+        _WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n\n".join([words, *(f"    {address}" for address in addresses)])

@@ -8,6 +8,7 @@ from pyramid.events import NewRequest
 from sqlalchemy import Engine
 
 from authapp.domain.mail import Letter, Transport
+from authapp.languages import Languages
 from authapp.mail.courier import Courier
 from authapp.mail.transports import transport_for
 from authapp.mail.writer import LetterWriter
@@ -19,7 +20,7 @@ from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserRepository
 from authapp.security.announcer import EventAnnouncer
 from authapp.services.delivery import Delivery
-from authapp.settings import MailSettings, Settings, SiteSettings
+from authapp.settings import LanguageSettings, MailSettings, Settings, SiteSettings
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,27 @@ def includeme(config: Configurator) -> None:
         log.warning("mail.url is console: letters, and the links in them, go to the log")
     if not settings.mail.background:
         return
-    delivery = delivery_over(config.registry[ENGINE], settings.mail, settings.site)
+    delivery = delivery_over(
+        config.registry[ENGINE], settings.mail, settings.site, settings.language
+    )
     courier = Courier(delivery.deliver, settings.mail.interval)
     config.registry[COURIER] = courier
     config.add_subscriber(lambda event: courier.begin(), NewRequest)
 
 
 def delivery_over(
-    engine: Engine, mail: MailSettings, site: SiteSettings, transport: Transport | None = None
+    engine: Engine,
+    mail: MailSettings,
+    site: SiteSettings,
+    language: LanguageSettings,
+    transport: Transport | None = None,
 ) -> Delivery:
     """Delivers by the transport that `mail.url` names, unless it is given another one."""
     connections = OwnConnections(engine)
     outbox = SqlOutbox(connections)
     writer = LetterWriter(
         site,
+        Languages(language.offered, language.catalogues),
         SqlUserRepository(connections),
         SqlTokenRepository(connections),
         EventAnnouncer(SqlEventLog(connections), outbox),

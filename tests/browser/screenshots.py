@@ -1,4 +1,4 @@
-"""Pictures of every page, to be looked at, and those that the README shows: `make screenshots`.
+"""Pictures of every page and letter, to be looked at, and those of the README: `make screenshots`.
 
 Its name does not begin with `test_`, so that it runs only when it is asked for.
 """
@@ -11,8 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 from sqlalchemy import Connection, text
 
+from authapp.domain.mail import LetterKind
+from authapp.languages import Languages
 from tests.browser.pages import PAGES, account, sign_in_empty
 from tests.browser.support import EMAIL, Server, fill_in
+from tests.mailing import site_of, specimen
 
 pytestmark = pytest.mark.browser
 
@@ -55,6 +58,18 @@ def test_every_page(open_sharp, db, name, size):
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=ALL / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [600, 320], ids=["laptop", "phone"])
+@pytest.mark.parametrize("kind", LetterKind)
+def test_every_letter(open_sharp, kind, width):
+    site = site_of("https://accounts.example.com", "Harbour & Sons")
+    page = open_sharp((width, 400))
+    page.set_content(specimen(kind, site, Languages(["en"])).html)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=ALL / f"mail-{kind}-{width}-{scheme}.png", full_page=True)
 
 
 def sign_in_filled(page: Page, db: Connection) -> None:

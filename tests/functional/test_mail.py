@@ -90,7 +90,9 @@ def over(app, transport=None):
     """The delivery of an application, by another transport or by its own."""
     registry = app.app.registry
     settings: Settings = registry[Settings]
-    return delivery_over(registry[ENGINE], settings.mail, settings.site, transport)
+    return delivery_over(
+        registry[ENGINE], settings.mail, settings.site, settings.language, transport
+    )
 
 
 class TestRequest:

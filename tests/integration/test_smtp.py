@@ -9,7 +9,8 @@ import pytest
 from authapp.domain.mail import Message, TransportError
 from authapp.mail import transports
 from authapp.mail.transports import transport_for
-from authapp.settings import MailSettings, SiteSettings
+from authapp.settings import MailSettings
+from tests.mailing import site_of
 from tests.smtp import (
     PASSWORD,
     URL_PASSWORD,
@@ -22,7 +23,7 @@ from tests.smtp import (
     serving,
 )
 
-SITE = SiteSettings(url="https://accounts.example.com", name="Example")
+SITE = site_of("https://accounts.example.com", "Example")
 TOKEN = "q" * 43
 MESSAGE = Message(
     id=uuid4(),

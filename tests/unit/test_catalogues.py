@@ -153,4 +153,8 @@ def test_no_word_is_hard_coded_in_a_template(template):
 
 
 # What <meta content> says to browsers.
-TECHNICAL = {"width=device-width, initial-scale=1", "light dark"}
+TECHNICAL = {
+    "width=device-width, initial-scale=1",
+    "light dark",
+    "telephone=no, date=no, address=no, email=no, url=no",
+}

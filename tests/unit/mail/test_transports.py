@@ -13,9 +13,10 @@ import pytest
 
 from authapp.domain.mail import Message, TransportError
 from authapp.mail.transports import Composer, transport_for
-from authapp.settings import MailSettings, SiteSettings
+from authapp.settings import MailSettings
+from tests.mailing import site_of
 
-SITE = SiteSettings(url="http://localhost:6543", name="Example")
+SITE = site_of("http://localhost:6543", "Example")
 LINK = "http://localhost:6543/reset-password/" + "q" * 43
 
 
