@@ -16,6 +16,7 @@ from authapp.settings import (
     expand,
     is_placeholder,
     load_database_settings,
+    load_mail_settings,
     load_session_settings,
     missing_variables,
 )
@@ -654,6 +655,25 @@ class TestParts:
 
         assert session.secret == (SECRET,)
         assert session.lifetime == timedelta(days=30)
+
+    def test_those_of_mail_need_nothing_else(self):
+        mail, site, language = load_mail_settings(
+            {"site.url": "https://example.com", "session.secret": "x"}
+        )
+
+        assert (mail.url, site.url, language.offered[0]) == (
+            "console:",
+            "https://example.com",
+            "en",
+        )
+
+    def test_those_of_mail_name_a_language_that_there_is_no_catalogue_for(self):
+        with pytest.raises(SettingsError) as refused:
+            load_mail_settings({"site.url": "https://example.com", "language.offered": "en tlh"})
+
+        [problem] = refused.value.problems
+        assert problem.startswith("language.offered: ")
+        assert "tlh" in problem
 
     def test_their_problems_are_named_all_at_once(self):
         with pytest.raises(SettingsError) as refused:
