@@ -23,12 +23,11 @@ def write_catalogue(directory: Path) -> Path:
         template = read_po(file)
     catalogue = Catalog(locale=TAG)
     for message in template:
-        if isinstance(message.id, tuple):
-            singular, plural = message.id
-            forms = [_marked(singular), *[_marked(plural)] * (catalogue.num_plurals - 1)]
-            catalogue.add(message.id, tuple(forms))
-        elif message.id:
-            catalogue.add(message.id, _marked(message.id))
+        if isinstance(message.id, str):
+            catalogue.add(message.id, _marked(message.id) if message.id else "")
+        else:
+            singular, plural = map(_marked, message.id)
+            catalogue.add(message.id, (singular, *[plural] * (catalogue.num_plurals - 1)))
     folder = directory / TAG / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with (folder / "authapp.mo").open("wb") as file:

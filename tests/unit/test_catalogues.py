@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from babel.messages.catalog import Catalog, Message
+from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import read_mo
@@ -26,12 +28,12 @@ SAME_EVERYWHERE = {"UTC"}
 
 
 @cache
-def used() -> frozenset[str | tuple[str, ...]]:
+def used() -> frozenset[tuple[str, ...]]:
     """The messages in the code and the templates, as `make messages` gathers them."""
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     found = extract_from_dir(ROOT, methods, options, keywords=KEYWORDS)
-    return frozenset(message for _, _, message, _, _ in found)
+    return frozenset(forms(message) for _, _, message, _, _ in found)
 
 
 KEYWORDS = {
@@ -42,6 +44,15 @@ KEYWORDS = {
 }
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A message and its translation, in one form or in those of the plural."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    is_guess: bool
+
+
 @cache
 def catalogue(language: str) -> Catalog:
     path = DIRECTORY / language / "LC_MESSAGES" / "authapp.po"
@@ -49,11 +60,16 @@ def catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def messages(language: str) -> list[Message]:
-    return [message for message in catalogue(language) if message.id]
+def entries_of(catalogue: Catalog) -> list[Entry]:
+    found = [message for message in catalogue if message.id]
+    return [Entry(forms(m.id), forms(m.string), m.fuzzy) for m in found]
 
 
-def forms(text: str | tuple[str, ...]) -> tuple[str, ...]:
+def entries(language: str) -> list[Entry]:
+    return entries_of(catalogue(language))
+
+
+def forms(text: Any) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)
 
 
@@ -67,60 +83,54 @@ def test_the_template_for_new_languages_has_all_messages():
     with (DIRECTORY / "authapp.pot").open("rb") as file:
         template = read_po(file)
 
-    assert {message.id for message in template if message.id} == used()
+    assert {entry.ids for entry in entries_of(template)} == used()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestCatalogue:
     def test_it_has_every_message_and_no_other(self, language):
-        assert {message.id for message in messages(language)} == used()
+        assert {entry.ids for entry in entries(language)} == used()
         assert not catalogue(language).obsolete
 
     def test_every_message_is_translated_and_none_is_a_guess(self, language):
-        unfinished = [m.id for m in messages(language) if m.fuzzy or not all(forms(m.string))]
-
-        assert unfinished == []
+        assert [e.ids for e in entries(language) if e.is_guess or not all(e.texts)] == []
 
     def test_a_plural_has_all_its_forms(self, language):
         number = catalogue(language).num_plurals
-        plurals = [message for message in messages(language) if message.pluralizable]
+        plurals = [entry for entry in entries(language) if len(entry.ids) > 1]
 
         assert plurals
-        assert all(len(message.string) == number for message in plurals)
+        assert all(len(entry.texts) == number for entry in plurals)
 
     def test_what_is_filled_in_is_filled_in_there_too(self, language):
+        """The form for one may leave the number out."""
         wrong = [
-            (message.id, text)
-            for message in messages(language)
-            for text in forms(message.string)
-            # Of a plural, the form for one may leave the number out.
-            if not set(PLACEHOLDER.findall(text)) <= set(PLACEHOLDER.findall(forms(message.id)[-1]))
-            or (
-                not message.pluralizable
-                and Counter(PLACEHOLDER.findall(text)) != Counter(PLACEHOLDER.findall(message.id))
-            )
+            (entry, text)
+            for entry in entries(language)
+            for text in entry.texts
+            if (gaps := Counter(PLACEHOLDER.findall(text))) != _gaps(entry)
+            and not (len(entry.ids) > 1 and gaps < _gaps(entry))
         ]
 
         assert wrong == []
 
     def test_markup_is_kept(self, language):
         wrong = [
-            (message.id, text)
-            for message in messages(language)
-            for text in forms(message.string)
-            if Counter(TAG.findall(text)) != Counter(TAG.findall(forms(message.id)[-1]))
+            (entry, text)
+            for entry in entries(language)
+            for text in entry.texts
+            if Counter(TAG.findall(text)) != Counter(TAG.findall(entry.ids[-1]))
         ]
 
         assert wrong == []
 
     def test_sentences_end_as_sentences(self, language):
-        """A full stop, a question mark or a colon, or none, as in the message itself."""
-        ends = re.compile(r"[.?:]?$")
+        """With a full stop, a question mark, a colon or nothing, as the message itself does."""
         wrong = [
-            (message.id, text)
-            for message in messages(language)
-            for text in forms(message.string)
-            if ends.search(text)[0] != ends.search(forms(message.id)[0])[0] or text != text.strip()
+            (entry, text)
+            for entry in entries(language)
+            for text in entry.texts
+            if _end(text) != _end(entry.ids[0]) or text != text.strip()
         ]
 
         assert wrong == []
@@ -128,9 +138,18 @@ class TestCatalogue:
     def test_what_is_compiled_is_what_is_written(self, language):
         path = DIRECTORY / language / "LC_MESSAGES" / "authapp.mo"
         with path.open("rb") as file:
-            compiled = {m.id: m.string for m in read_mo(file) if m.id}
+            compiled = {entry.ids: entry.texts for entry in entries_of(read_mo(file))}
 
-        assert compiled == {m.id: m.string for m in messages(language)}, "run `make messages`"
+        written = {entry.ids: entry.texts for entry in entries(language)}
+        assert compiled == written, "run `make messages`"
+
+
+def _gaps(entry: Entry) -> Counter[str]:
+    return Counter(PLACEHOLDER.findall(entry.ids[-1]))
+
+
+def _end(text: str) -> str:
+    return text[-1] if text[-1] in ".?:" else ""
 
 
 @pytest.mark.parametrize(
