@@ -28,6 +28,7 @@ ADMINS = {"admin"}
 ROUTES = {
     "__static/authapp/": EVERYONE,
     "home": EVERYONE,
+    "brand": EVERYONE,
     "healthz": EVERYONE,
     "readyz": EVERYONE,
     "sign_up": EVERYONE,
