@@ -17,6 +17,7 @@ PROBLEMS = {
     "same_email": "This is your email address already.",
     "email_taken": "There is already an account with this email address.",
     "common_password": "This password is one of those that are guessed first. Use another.",
+    "too_simple": "This is too easy to guess. Use a password that follows no pattern.",
     "site_word": "The name of this site is too easy to guess. Use another password.",
     "wrong_password": "This is not your current password.",
     "bad_code": "This is neither six digits from your app nor a recovery code.",
