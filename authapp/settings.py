@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from authapp.domain.colours import contrast, nearest_shade
 from authapp.domain.pictures import Picture
-from authapp.domain.theme import DARK_GROUNDS, LIGHT_GROUNDS, MINIMUM_CONTRAST, Theme
+from authapp.domain.theme import DARK_GROUND, LIGHT_GROUND, MINIMUM_CONTRAST, Theme
 from authapp.domain.throttle import Rate
 
 Problems = list[str]
@@ -229,21 +229,20 @@ def _file_at(text: str) -> Traversable | None:
 
 
 def read_accent(text: str) -> str:
-    return _read_colour(text, "light", LIGHT_GROUNDS)
+    return _read_colour(text, "light", LIGHT_GROUND)
 
 
 def read_accent_dark(text: str) -> str:
-    return _read_colour(text, "dark", DARK_GROUNDS)
+    return _read_colour(text, "dark", DARK_GROUND)
 
 
-def _read_colour(text: str, pages: str, grounds: Sequence[str]) -> str:
+def _read_colour(text: str, pages: str, ground: str) -> str:
     colour = text.lower()
     if not _COLOUR.fullmatch(colour):
         raise ValueError("a colour such as #0b6e4f")
-    ground = min(grounds, key=lambda ground: contrast(colour, ground))
     ratio = contrast(colour, ground)
     if ratio < MINIMUM_CONTRAST:
-        nearest = nearest_shade(colour, grounds, MINIMUM_CONTRAST)
+        nearest = nearest_shade(colour, ground, MINIMUM_CONTRAST)
         # Rounded down, so that no ratio that is refused looks like one that would do.
         raise ValueError(
             f"readable on {pages} pages: its contrast with {ground} is "

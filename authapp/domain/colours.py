@@ -4,7 +4,6 @@ The arithmetic is WCAG 2.2's: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
 """
 
 import colorsys
-from collections.abc import Sequence
 
 _SHADES = 1000
 
@@ -15,22 +14,16 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def least_contrast(colour: str, grounds: Sequence[str]) -> float:
-    """With that of the grounds on which the colour is the hardest to read."""
-    return min(contrast(colour, ground) for ground in grounds)
-
-
-def nearest_shade(colour: str, grounds: Sequence[str], needed: float) -> str:
-    """The colour itself, or else the first one of its hue, going away from the grounds, that has
-    the contrast that is needed with all of them. There is one unless even black or white has not.
-    """
-    goal = max((0.0, 1.0), key=lambda lightness: least_contrast(_grey(lightness), grounds))
+def nearest_shade(colour: str, ground: str, needed: float) -> str:
+    """The colour itself, or else the first one of its hue, going away from the ground, that has the
+    contrast that is needed. Raises `ValueError` where not even black or white has it."""
+    goal = max((0.0, 1.0), key=lambda lightness: contrast(_hex(0, lightness, 0), ground))
     hue, lightness, saturation = colorsys.rgb_to_hls(*_channels(colour))
     for step in range(_SHADES + 1):
         shade = _hex(hue, lightness + (goal - lightness) * step / _SHADES, saturation)
-        if least_contrast(shade, grounds) >= needed:
+        if contrast(shade, ground) >= needed:
             return shade
-    raise ValueError(f"no shade has a contrast of {needed} with all of {', '.join(grounds)}")
+    raise ValueError(f"no shade has a contrast of {needed} with {ground}")
 
 
 def _luminance(colour: str) -> float:
@@ -50,7 +43,3 @@ def _channels(colour: str) -> tuple[float, float, float]:
 def _hex(hue: float, lightness: float, saturation: float) -> str:
     channels = colorsys.hls_to_rgb(hue, lightness, saturation)
     return "#" + bytes(round(channel * 255) for channel in channels).hex()
-
-
-def _grey(lightness: float) -> str:
-    return _hex(0, lightness, 0)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from authapp.domain.colours import contrast, nearest_shade
 
-# What the colours stand on: --paper and --surface of static/site.css.
-LIGHT_GROUNDS = ("#f1f6f3", "#ffffff")
-DARK_GROUNDS = ("#0f1714", "#18221e")
+# The darkest of what a colour stands on by light in static/site.css, and the lightest by dark: what
+# can be read on these can be read on all. A tint of the colour itself is reckoned in.
+LIGHT_GROUND = "#f1f2f2"
+DARK_GROUND = "#18221e"
 
 # WCAG 2.2 success criterion 1.4.3, for text of any size: links are text.
 MINIMUM_CONTRAST = 4.5
@@ -37,7 +38,7 @@ class Theme:
 
 
 def _twin(accent: str) -> str:
-    return nearest_shade(accent, DARK_GROUNDS, _DERIVED_CONTRAST)
+    return nearest_shade(accent, DARK_GROUND, _DERIVED_CONTRAST)
 
 
 def _readable_on(colour: str) -> str:

@@ -388,11 +388,11 @@ class TestReaders:
     @pytest.mark.parametrize(
         ("read", "text", "ratio"),
         [
-            (reading.read_accent, "#ffcc00", "1.38:1"),
-            (reading.read_accent, "#1f6feb", "4.24:1"),
-            (reading.read_accent, "#ffffff", "1.00:1"),
+            (reading.read_accent, "#ffcc00", "1.34:1"),
+            (reading.read_accent, "#1f6feb", "4.13:1"),
+            (reading.read_accent, "#ffffff", "1.12:1"),
             (reading.read_accent_dark, "#0b6e4f", "2.61:1"),
-            (reading.read_accent_dark, "#000000", "1.15:1"),
+            (reading.read_accent_dark, "#000000", "1.28:1"),
         ],
     )
     def test_colours_that_cannot_be_read_are_refused_with_one_that_can(self, read, text, ratio):
