@@ -5,6 +5,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 
+from authapp.domain.passwords import PASSWORD_MAX_LENGTH
 from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
 from authapp.views import brand
@@ -67,4 +68,5 @@ def _add_template_globals(event: Any) -> None:
         event.setdefault("brand_css", brand.address(request, files.stylesheet))
         event.setdefault("support", settings.site.support)
         event.setdefault("password_min_length", settings.password.min_length)
+        event.setdefault("password_max_length", PASSWORD_MAX_LENGTH)
         event.setdefault("registration_enabled", settings.registration.enabled)
