@@ -174,7 +174,7 @@ def test_without_a_script_the_hint_says_what_is_asked(open_page):
     fill_in(page, password="q")
     expect(page.locator(".guidance")).to_be_hidden()
     expect(field(page, "Password")).to_have_accessible_description(
-        re.compile(r"^At least 8 characters\. A few words")
+        re.compile(r"^At least 8 characters\. A few random words")
     )
 
 
