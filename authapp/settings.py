@@ -11,11 +11,16 @@ from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
 from email.utils import parseaddr
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from authapp.domain.colours import contrast, nearest_shade
+from authapp.domain.pictures import Picture
+from authapp.domain.theme import DARK_GROUND, LIGHT_GROUND, MINIMUM_CONTRAST, Theme
 from authapp.domain.throttle import Rate
 from authapp.languages import LanguageError, Languages
 
@@ -23,6 +28,7 @@ Problems = list[str]
 
 MINIMUM_SECRET_LENGTH = 32
 MINIMUM_DISTINCT_CHARACTERS = 10
+MAXIMUM_LOGO = 100 * 1024
 _PLACEHOLDER_WORDS = re.compile(
     r"change.?(me|this|it)|place.?holder|replace|your.?secret|insecure|example|development|itsaseekreet"
     r"|\btodo\b|random.characters|<.+>"
@@ -34,9 +40,10 @@ _SIZE = re.compile(r"(\d{1,9})\s*(B|KiB|MiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _SITE = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[^]]*\])(:(?P<port>\d+))?/?")
 _PORTS = {"http": 80, "https": 443}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")  # BCP 47, as far as we use it.
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
 _EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 _WEB_PAGE = re.compile(r"https?://[^\s/?#@]+[^\s]*")
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")  # BCP 47, as far as we use it.
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # A token by RFC 6265 section 4.1.1.
 
 
@@ -194,6 +201,59 @@ def read_mail_sender(text: str) -> str:
     return text
 
 
+def read_logo(text: str) -> Picture:
+    file = _file_at(text)
+    if file is None:
+        raise ValueError("an absolute path (%(here)s is the ini file's folder), or PACKAGE:PATH")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"a file that can be read: {error.strerror}") from None
+    if len(content) > MAXIMUM_LOGO:
+        limit = f"{MAXIMUM_LOGO // 1024} KiB"
+        raise ValueError(f"a file of at most {limit}: it has {len(content)} bytes")
+    picture = Picture.of(content)
+    if picture is None:
+        raise ValueError("a picture in SVG, PNG or WebP")
+    return picture
+
+
+def _file_at(text: str) -> Traversable | None:
+    if Path(text).is_absolute():
+        return Path(text)
+    package, separator, path = text.partition(":")
+    if not separator or not path:
+        return None
+    # An importable name, or none at all: "", "..shop", "no such package".
+    with suppress(ImportError, ValueError, TypeError):
+        return files(package).joinpath(path)
+    raise ValueError(f"in a package that can be imported: {package}")
+
+
+def read_accent(text: str) -> str:
+    return _read_colour(text, "light", LIGHT_GROUND)
+
+
+def read_accent_dark(text: str) -> str:
+    return _read_colour(text, "dark", DARK_GROUND)
+
+
+def _read_colour(text: str, pages: str, ground: str) -> str:
+    colour = text.lower()
+    if not _COLOUR.fullmatch(colour):
+        raise ValueError("a colour such as #0b6e4f")
+    ratio = contrast(colour, ground)
+    if ratio < MINIMUM_CONTRAST:
+        nearest = nearest_shade(colour, ground, MINIMUM_CONTRAST)
+        # Rounded down, so that no ratio that is refused looks like one that would do.
+        raise ValueError(
+            f"readable on {pages} pages: its contrast with {ground} is "
+            f"{int(ratio * 100) / 100:.2f}:1, and {MINIMUM_CONTRAST}:1 is needed. "
+            f"The nearest shade that has it is {nearest}"
+        )
+    return colour
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """Whom to ask: as it is shown, and as a link."""
@@ -236,7 +296,9 @@ def setting(
     A secret's value never stands in a message.
     """
     metadata = {"read": read, "default": default, "optional": optional, "secret": secret}
-    return field(metadata=metadata, repr=not secret)
+    # By keyword, so that those that are required may stand after it.
+    initial: Any = {"default": None, "kw_only": True} if optional else {}
+    return field(metadata=metadata, repr=not secret, **initial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +351,15 @@ class PasswordSettings:
 class SiteSettings:
     url: str = setting(read_url)
     name: str = setting(read_text, "authapp")
+    logo: Picture | None = setting(read_logo, optional=True)
+    accent: str | None = setting(read_accent, optional=True)
+    accent_dark: str | None = setting(read_accent_dark, optional=True)
     support: Contact | None = setting(read_contact, optional=True)
+
+    @property
+    def theme(self) -> Theme:
+        """The colours of the pages and of the letters, also where none are chosen."""
+        return Theme.of(self.accent, self.accent_dark)
 
 
 @dataclass(frozen=True, slots=True)

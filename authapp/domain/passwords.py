@@ -9,12 +9,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Protocol
 
 from authapp.domain.errors import Problem
 from authapp.domain.text import is_storable
 
 PASSWORD_MAX_LENGTH = 256
+
+# A block of so many characters that does nothing but repeat itself adds nothing to the first.
+_LONGEST_BLOCK = 3
+# What fingers run along. Digits go round: 0 stands before 1, and after 9.
+_ROWS = ("1234567890" * 5, "qwertyuiop", "qwertzuiop", "azertyuiop", "asdfghjkl")
+# Of a longer one it is the length that would have to be guessed.
+_LONGEST_PATTERN = 32
 
 _DECORATION = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 
@@ -54,6 +62,8 @@ class PasswordPolicy:
             yield Problem("site_word")
         elif _is_one_of((name, email, email.partition("@")[0]), password):
             yield Problem("own_word")
+        elif is_simple(password):
+            yield Problem("too_simple")
 
 
 def presented_problems(password: str) -> Iterator[Problem]:
@@ -74,6 +84,21 @@ def common_passwords() -> frozenset[str]:
     """Passwords of eight characters and more that lists of leaked ones are full of, casefolded."""
     text = files("authapp.domain").joinpath("common_passwords.txt").read_text("utf-8")
     return frozenset(text.split())
+
+
+def is_simple(password: str) -> bool:
+    """Whether the password is one short block over and over ("aaaaaaaa", "abcabcab"), or runs
+    straight up or down an alphabet ("stuvwxyz") or along a row of keys ("09876543").
+
+    A long one is not. The guidance in static/site.js knows these patterns as well.
+    """
+    text = password.casefold()
+    if len(password) > _LONGEST_PATTERN:
+        return False
+    if any(text[length:] == text[:-length] for length in range(1, _LONGEST_BLOCK + 1)):
+        return True
+    steps = {ord(after) - ord(before) for before, after in pairwise(text)}
+    return steps in ({1}, {-1}) or any(text in row or text in row[::-1] for row in _ROWS)
 
 
 def _is_one_of(words: Sequence[str], password: str) -> bool:

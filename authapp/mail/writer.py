@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -44,12 +44,6 @@ _WIDTH = 72
 # nothing that a letter is told.
 _MARK = "\x1f"
 _ADDRESS = re.compile(f"{_MARK}(.*?){_MARK}")
-_COLOURS = {
-    "accent": "#0b6e4f",
-    "on_accent": "#ffffff",
-    "accent_dark": "#5fd6a7",
-    "on_accent_dark": "#05241a",
-}
 
 
 class LetterWriter:
@@ -146,7 +140,7 @@ class LetterWriter:
         told = {name: _one_line(value) for name, value in told.items()}
         language = self._languages.of(told.pop("language"))
         context = {
-            **_COLOURS,
+            **asdict(self._site.theme),
             **self._site_context(),
             **_language_context(language),
             **_told_context(told, language),

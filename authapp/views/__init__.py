@@ -5,9 +5,11 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 
+from authapp.domain.passwords import PASSWORD_MAX_LENGTH
 from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
-from authapp.views import words
+from authapp.views import brand, words
+from authapp.views.brand import Brand
 
 
 def includeme(config: Configurator) -> None:
@@ -46,9 +48,11 @@ def includeme(config: Configurator) -> None:
     config.add_route("account_two_factor_set_up", "/account/two-factor/set-up")
     config.add_route("account_two_factor_disable", "/account/two-factor/disable")
     config.add_route("account_two_factor_codes", "/account/two-factor/recovery-codes")
+    config.add_route(brand.ROUTE, brand.PATTERN)
     config.add_route("healthz", "/healthz")
     config.add_route("readyz", "/readyz")
 
+    config.registry[Brand] = Brand.of(config.registry[Settings].site)
     config.add_request_method("authapp.views.responses.wants_json", property=True)
     config.add_subscriber(_add_template_globals, BeforeRender)
     config.scan("authapp.views")
@@ -60,6 +64,11 @@ def _add_template_globals(event: Any) -> None:
         for name, function in words.functions(request).items():
             event.setdefault(name, function)
         settings: Settings = request.registry[Settings]
+        files: Brand = request.registry[Brand]
         event.setdefault("site_name", settings.site.name)
+        event.setdefault("site_logo", brand.address(request, files.logo))
+        event.setdefault("brand_css", brand.address(request, files.stylesheet))
+        event.setdefault("support", settings.site.support)
         event.setdefault("password_min_length", settings.password.min_length)
+        event.setdefault("password_max_length", PASSWORD_MAX_LENGTH)
         event.setdefault("registration_enabled", settings.registration.enabled)

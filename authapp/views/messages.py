@@ -18,6 +18,7 @@ PROBLEMS = {
     "same_email": N_("This is your email address already."),
     "email_taken": N_("There is already an account with this email address."),
     "common_password": N_("This password is one of those that are guessed first. Use another."),
+    "too_simple": N_("This is too easy to guess. Use a password that follows no pattern."),
     "site_word": N_("The name of this site is too easy to guess. Use another password."),
     "wrong_password": N_("This is not your current password."),
     "bad_code": N_("This is neither six digits from your app nor a recovery code."),

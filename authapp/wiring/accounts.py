@@ -1,5 +1,6 @@
 """The accounts: settings, transactions, the owner of the sessions, and what requests offer."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from authapp.repositories.health import SqlReadiness
 from authapp.repositories.schema import UserRow
 from authapp.repositories.users import USER_COLUMNS, to_user
 from authapp.settings import Settings, expand
+from authapp.views.brand import PATH as BRAND_PATH
 from authapp.views.errors import unavailable
 from authapp.views.static_files import STATIC_PREFIX
 from authapp.wiring.purging import account_purges
@@ -42,7 +44,7 @@ def include_transactions(config: Configurator) -> None:
 def needs_transaction(request: IRequest) -> bool:
     """Static files do not. The path is looked at undecoded: it may be garbled."""
     path: str = request.environ.get("PATH_INFO", "")
-    return not path.startswith(f"/{STATIC_PREFIX}/")
+    return not path.startswith(f"/{STATIC_PREFIX}/") and not re.fullmatch(BRAND_PATH, path)
 
 
 def include_accounts(config: Configurator) -> None:

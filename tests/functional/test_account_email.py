@@ -132,7 +132,8 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(
     else:
         assert list(found) == ["email"]
         assert found["email"][0].startswith(errors)
-    assert shown_values(page) == {"email": email, "current_password": ""}
+    shown = {"email": email, "username": EMAIL, "current_password": ""}
+    assert shown_values(page) == shown
     body = {"email": email, "current_password": password}
     answer = app.post_json(ADDRESS, body, status=400)
     assert answer.json["error"]["fields"] == found
@@ -175,7 +176,8 @@ def test_form_is_kept_where_there_were_too_many_attempts(app, ada, db, password)
     assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
     assert alert(page) == "Too many attempts. Try again in about 15 minutes."
     assert page.html.title.get_text().startswith("Error: ")
-    assert shown_values(page) == {"email": f"again-{NEW}", "current_password": ""}
+    shown = {"email": f"again-{NEW}", "username": EMAIL, "current_password": ""}
+    assert shown_values(page) == shown
     assert errors_beside(page) == {}
     assert letters(db) == []
     db.execute(text("DELETE FROM throttles"))

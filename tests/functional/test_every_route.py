@@ -31,6 +31,7 @@ ROUTES = {
     "change_password": EVERYONE,
     "favicon": EVERYONE,
     "home": EVERYONE,
+    "brand": EVERYONE,
     "healthz": EVERYONE,
     "readyz": EVERYONE,
     "sign_up": EVERYONE,

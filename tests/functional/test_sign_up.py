@@ -116,6 +116,7 @@ def test_long_password_works_and_is_verified_to_its_end(app, password):
         ({"password": "p" * 257}, "Use at most 256 characters."),
         ({"password": "long enough\0"}, "This contains characters that cannot be used here."),
         ({"password": "password123"}, "This password is one of those that are guessed first."),
+        ({"password": "zyxwvuts"}, "This is too easy to guess."),
         ({"password": "ada lovelace"}, "Your own name or address is too easy to guess."),
         ({"password": EMAIL}, "Your own name or address is too easy to guess."),
     ],

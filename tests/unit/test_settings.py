@@ -85,6 +85,11 @@ class TestDefaults:
         assert settings.mail.interval == timedelta(seconds=10)
         assert settings.events.keep == timedelta(days=365)
         assert settings.registration.enabled is True
+        assert settings.site.name == "authapp"
+        assert settings.site.logo is None
+        assert settings.site.accent is None
+        assert settings.site.accent_dark is None
+        assert settings.site.support is None
         assert settings.database.echo is False
 
     @pytest.mark.parametrize("key", REQUIRED)
@@ -365,11 +370,112 @@ class TestReaders:
         with pytest.raises(ValueError, match="an e-mail address"):
             reading.read_mail_sender(text)
 
+    @pytest.mark.parametrize("read", [reading.read_accent, reading.read_accent_dark])
+    @pytest.mark.parametrize(
+        "text", ["red", "#fff", "0b6e4f", "#0b6e4", "#0b6e4f0", "#0b6e4g", "rgb(0 0 0)", "#0b6e4f;"]
+    )
+    def test_no_colours(self, read, text):
+        with pytest.raises(ValueError, match=r"^a colour such as #0b6e4f$"):
+            read(text)
+
+    @pytest.mark.parametrize("text", ["#0B6E4F", "#0b6e4f", "#000000"])
+    def test_colours_for_light_pages(self, text):
+        assert reading.read_accent(text) == text.lower()
+
+    @pytest.mark.parametrize("text", ["#5FD6A7", "#5fd6a7", "#ffffff"])
+    def test_colours_for_dark_pages(self, text):
+        assert reading.read_accent_dark(text) == text.lower()
+
+    @pytest.mark.parametrize(
+        ("read", "text", "ratio"),
+        [
+            (reading.read_accent, "#ffcc00", "1.34:1"),
+            (reading.read_accent, "#1f6feb", "4.13:1"),
+            (reading.read_accent, "#ffffff", "1.12:1"),
+            (reading.read_accent_dark, "#0b6e4f", "2.61:1"),
+            (reading.read_accent_dark, "#000000", "1.28:1"),
+        ],
+    )
+    def test_colours_that_cannot_be_read_are_refused_with_one_that_can(self, read, text, ratio):
+        with pytest.raises(ValueError, match=r"^readable on (light|dark) pages") as refused:
+            read(text)
+
+        assert f"is {ratio}, and 4.5:1 is needed" in str(refused.value)
+        nearest = str(refused.value).rpartition(" ")[2]
+        assert read(nearest) == nearest
+
+    @pytest.mark.parametrize(
+        ("text", "href"),
+        [
+            ("help@example.com", "mailto:help@example.com"),
+            ("a+b&c?%d@example.com", "mailto:a+b%26c%3F%25d@example.com"),
+            ("https://example.com", "https://example.com"),
+            ("http://example.com/help?about=accounts#top", None),
+        ],
+    )
+    def test_whom_to_ask(self, text, href):
+        assert reading.read_contact(text) == reading.Contact(text, href or text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("help", "@", "a@b c", "Help <help@example.com>", "javascript:alert(1)", "ftp://h/x"),
+            *("https://", "//example.com", "mailto:help", "https://a b", "help@example.com\0"),
+        ],
+    )
+    def test_nobody_to_ask(self, text):
+        with pytest.raises(ValueError, match="an e-mail address, or an address such as"):
+            reading.read_contact(text)
+
     def test_peppers_are_one_a_line(self):
         peppers = (SECRET, SECRET[::-1])
         assert (
             load(password__pepper=f"\n {peppers[0]} \n\n {peppers[1]}").password.pepper == peppers
         )
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+class TestLogos:
+    def test_by_an_absolute_path(self, tmp_path):
+        path = tmp_path / "a logo: ours.svg"
+        path.write_bytes(SVG)
+
+        assert reading.read_logo(str(path)).content == SVG
+
+    def test_in_a_package(self):
+        assert reading.read_logo("authapp:static/favicon.svg").kind == "svg"
+
+    def test_of_one_hundred_kibibytes_and_no_more(self, tmp_path):
+        path = tmp_path / "logo.svg"
+        path.write_bytes(SVG + b" " * (100 * 1024 - len(SVG)))
+        assert reading.read_logo(str(path)).kind == "svg"
+
+        path.write_bytes(SVG + b" " * (100 * 1024 - len(SVG) + 1))
+        with pytest.raises(ValueError, match=r"at most 100 KiB: it has 102401 bytes"):
+            reading.read_logo(str(path))
+
+    @pytest.mark.parametrize(
+        ("text", "what_is_wrong"),
+        [
+            ("logo.svg", "an absolute path"),
+            ("static/logo.svg", "an absolute path"),
+            ("authapp:", "an absolute path"),
+            ("/nowhere/logo.svg", "a file that can be read: No such file or directory"),
+            ("/", "a file that can be read: Is a directory"),
+            ("authapp:static/nothing.svg", "a file that can be read: No such file or directory"),
+            ("authapp:static/site.css", "a picture in SVG, PNG or WebP"),
+            ("nowhere:logo.svg", "in a package that can be imported: nowhere"),
+            ("authapp.settings:logo.svg", "in a package that can be imported: authapp.settings"),
+            ("..authapp:logo.svg", "in a package that can be imported"),
+            (":logo.svg", "in a package that can be imported"),
+            ("https://example.com/logo.svg", "in a package that can be imported: https"),
+        ],
+    )
+    def test_nothing_else(self, text, what_is_wrong):
+        with pytest.raises(ValueError, match=re.escape(what_is_wrong)):
+            reading.read_logo(text)
 
 
 class TestProblems:
@@ -383,6 +489,10 @@ class TestProblems:
             session__lifetme="30d",
             password__min_length="4",
             site__url="accounts.example.com",
+            site__logo="logo.svg",
+            site__accent="green",
+            site__accent_dark="#000000",
+            site__support="nobody",
             throttle__account="often",
             sign_in__recent="lately",
             second_factor__required_for_admins="sometimes",
@@ -408,6 +518,10 @@ class TestProblems:
             "session.lifetme",
             "session.secret",
             "sign_in.recent",
+            "site.accent",
+            "site.accent_dark",
+            "site.logo",
+            "site.support",
             "site.url",
             "sqlalchemy.pool_size",
             "sqlalchemy.url",
