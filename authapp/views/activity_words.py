@@ -37,7 +37,7 @@ SENTENCES = {
 }
 # Where a detail has this value, other words are right.
 _SPECIAL: Mapping[tuple[str, str, Any], str] = {
-    ("signed_in", "new_device", True): "Signed in with a browser that was not known to the account",
+    ("signed_in", "new_device", True): "Signed in with a new browser",
     ("sign_in_failed", "second_factor", True): "A sign-in failed: the code was wrong",
     ("notifications_changed", "notify_sign_in", True): (
         "Email about sign-ins with new browsers was turned on"
