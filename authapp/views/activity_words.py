@@ -15,9 +15,9 @@ SENTENCES = {
     "signed_out": N_("Signed out"),
     "sign_in_failed": N_("A sign-in was refused"),
     "throttled": N_("There were too many attempts, and more were refused for a while"),
-    "identity_confirmed": N_("The password was given once more"),
-    "wrong_password": N_("A wrong password was given where it was asked for again"),
-    "wrong_code": N_("A wrong two-factor code was given where it was asked for again"),
+    "identity_confirmed": N_("The password was given to confirm who it was"),
+    "wrong_password": N_("A wrong password was given to confirm who it was"),
+    "wrong_code": N_("A wrong code was given to confirm who it was"),
     "profile_changed": N_("The name was changed"),
     "notifications_changed": N_("Email about sign-ins with new browsers was turned off"),
     "password_changed": N_("The password was changed"),
@@ -38,9 +38,7 @@ SENTENCES = {
 }
 # Where a detail has this value, other words are right.
 _SPECIAL: Mapping[tuple[str, str, Any], str] = {
-    ("signed_in", "new_device", True): N_(
-        "Signed in with a browser that was not known to the account"
-    ),
+    ("signed_in", "new_device", True): N_("Signed in with a new browser"),
     ("sign_in_failed", "second_factor", True): N_("A sign-in failed: the code was wrong"),
     ("notifications_changed", "notify_sign_in", True): N_(
         "Email about sign-ins with new browsers was turned on"

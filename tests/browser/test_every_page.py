@@ -1,5 +1,3 @@
-import re
-
 import pytest
 from playwright.sync_api import Page
 
@@ -18,8 +16,10 @@ def test_page_fits_the_window_and_is_accessible(page, db, name):
     for width, scheme in [(1280, "light"), (360, "dark"), (320, "light")]:
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.emulate_media(color_scheme=scheme)
-        overhang = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overhang <= 0, f"scrolls sideways at {width} px"
+        for direction in ("rtl", "ltr"):
+            page.evaluate("direction => { document.documentElement.dir = direction }", direction)
+            overhang = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert overhang <= 0, f"scrolls sideways at {width} px, {direction}"
         if width > 320:
             assert accessibility_problems(page) == [], scheme
 
@@ -35,8 +35,14 @@ def test_colours_follow_the_system(page, address):
 
 def brightness(page: Page, property_name: str) -> float:
     """Of a colour of the page, from 0, which is black, to 255."""
-    colour = page.locator("body").evaluate(
-        "(body, name) => getComputedStyle(body).getPropertyValue(name)", property_name
+    # It is painted, since a mixed colour may be told in any notation.
+    red, green, blue, _ = page.locator("body").evaluate(
+        """(body, name) => {
+            const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+            canvas.fillStyle = getComputedStyle(body).getPropertyValue(name);
+            canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data];
+        }""",
+        property_name,
     )
-    red, green, blue = re.findall(r"\d+", colour)[:3]
-    return (int(red) + int(green) + int(blue)) / 3
+    return float(red + green + blue) / 3

@@ -198,12 +198,15 @@ def test_users_are_listed_by_their_addresses(admin, bo, second_admin, db):
 
     page = admin.get(LIST)
 
-    entries = [entry.get_text(" ", strip=True) for entry in page.html.main.ul.find_all("li")]
-    assert entries == [
-        "ada@example.com Ada Lovelace Administrator",
-        "cy@example.com Cy Administrator",
-        "ZOE@example.com Bo",
+    rows = page.html.main.find("tbody").find_all("tr")
+    assert [row.get_text(" ", strip=True).rsplit(" ", 3)[0] for row in rows] == [
+        "ada@example.com Ada Lovelace Administrator Active Off",
+        "cy@example.com Cy Administrator Active Off",
+        "ZOE@example.com Bo Member Active Off",
     ]
+    # On a phone, where the columns stand below each other, each cell says what it tells.
+    headings = [th.get_text() for th in page.html.main.find("thead").find_all("th")]
+    assert [td["data-label"] for td in rows[0].find_all("td")] == headings[1:]
     body = admin.get(LIST, headers=JSON).json
     assert [user["email"] for user in body["users"]] == [
         "ada@example.com",
@@ -239,7 +242,7 @@ def test_form_finds_them_and_keeps_what_was_asked_for(admin, bo):
 
     page = form.submit()
 
-    assert [a.get_text() for a in page.html.main.ul.find_all("a")] == ["bo@example.com"]
+    assert [a.get_text() for a in page.html.main.find("tbody").find_all("a")] == ["bo@example.com"]
     again = form_to(page, LIST)
     assert (again["q"].value, again["role"].value, again["status"].value) == ("b", "member", "")
 
@@ -255,7 +258,7 @@ def test_long_lists_come_in_pages(admin, db):
     seen = []
     page = admin.get(f"{LIST}?q=u&role=member")
     for _ in range(3):
-        seen += [a.get_text() for a in page.html.main.ul.find_all("a")]
+        seen += [a.get_text() for a in page.html.main.find("tbody").find_all("a")]
         assert ("First page" in page) == (len(seen) > 50)
         if "Next page" in page:
             page = page.click("Next page")
@@ -263,7 +266,7 @@ def test_long_lists_come_in_pages(admin, db):
     assert seen == [f"u{n:03}+a&b@example.com" for n in range(1, 121)]
     assert "Next page" not in page
     first = page.click("First page")
-    assert [a.get_text() for a in first.html.main.ul.find_all("a")] == seen[:50]
+    assert [a.get_text() for a in first.html.main.find("tbody").find_all("a")] == seen[:50]
 
     body = admin.get(f"{LIST}?q=u", headers=JSON).json
     assert len(body["users"]) == 50

@@ -145,7 +145,8 @@ def test_the_form_comes_again_with_what_was_typed_and_says_how_long(app, db):
     assert page.status_int == 429
     words = " ".join(alert(page).split())
     assert words == (
-        "Too many attempts. Try again in about 12 minutes. You can also reset your password."
+        "Too many attempts. Try again in about 12 minutes. If you have forgotten your password, "
+        "set a new one."
     )
     assert page.html.find(attrs={"role": "alert"}).a["href"] == "/forgot-password"
     assert 689 <= int(page.headers["Retry-After"]) <= 690
