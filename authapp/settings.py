@@ -399,6 +399,9 @@ class MailSettings:
     # have left there. Without, `authapp mail deliver` has to be run.
     background: bool = setting(read_boolean, "true")
     interval: timedelta = setting(read_duration, "10s")
+    # Folders with letters of the application's own. What sends them may be a command, which knows
+    # nothing of Pyramid's asset overrides.
+    templates: tuple[Path, ...] = setting(read_directories, "")
 
 
 @dataclass(frozen=True, slots=True)

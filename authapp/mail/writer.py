@@ -2,13 +2,14 @@
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
 from authapp.domain.events import Announcer, PasswordResetRequested
 from authapp.domain.mail import LetterKind, Message, PostedLetter
@@ -63,14 +64,16 @@ class LetterWriter:
         users: UserRepository,
         tokens: TokenRepository,
         announcer: Announcer,
+        folders: Sequence[Path] = (),
     ) -> None:
+        """Templates in the later `folders` have the first word, those of authapp the last."""
         self._site = site
         self._languages = languages
         self._users = users
         self._tokens = tokens
         self._announcer = announcer
-        self._html = _templates("html", autoescape=True)
-        self._text = _templates("text", autoescape=False)
+        self._html = _templates("html", folders, autoescape=True)
+        self._text = _templates("text", folders, autoescape=False)
 
     def write(self, posted: PostedLetter) -> Message | None:
         match posted.letter.kind:
@@ -222,11 +225,12 @@ def _one_line(text: str) -> str:
     return "".join(" " if has_control_characters(character) else character for character in text)
 
 
-def _templates(form: str, *, autoescape: bool) -> Environment:
+def _templates(form: str, folders: Sequence[Path], *, autoescape: bool) -> Environment:
     """The letters, which are the same in either form, with the layout and the parts of this one."""
     environment = Environment(
         loader=ChoiceLoader(
             [
+                FileSystemLoader([path for own in reversed(folders) for path in (own / form, own)]),
                 PackageLoader("authapp", f"templates/mail/{form}"),
                 PackageLoader("authapp", "templates/mail"),
             ]

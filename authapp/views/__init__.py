@@ -6,6 +6,7 @@ from pyramid.config import Configurator
 from pyramid.events import BeforeRender
 
 from authapp.domain.passwords import PASSWORD_MAX_LENGTH
+from authapp.languages import Languages
 from authapp.security.token_pages import RESET_PASSWORD, VERIFY_EMAIL
 from authapp.settings import Settings
 from authapp.views import brand, words
@@ -69,6 +70,7 @@ def _add_template_globals(event: Any) -> None:
         event.setdefault("site_logo", brand.address(request, files.logo))
         event.setdefault("brand_css", brand.address(request, files.stylesheet))
         event.setdefault("support", settings.site.support)
+        event.setdefault("languages", request.registry[Languages])
         event.setdefault("password_min_length", settings.password.min_length)
         event.setdefault("password_max_length", PASSWORD_MAX_LENGTH)
         event.setdefault("registration_enabled", settings.registration.enabled)

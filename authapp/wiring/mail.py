@@ -63,6 +63,7 @@ def delivery_over(
         SqlUserRepository(connections),
         SqlTokenRepository(connections),
         EventAnnouncer(SqlEventLog(connections), outbox),
+        mail.templates,
     )
     return Delivery(outbox, writer, transport or transport_for(mail, site))
 

@@ -351,7 +351,7 @@ def admin_list(page: Page, db: Connection) -> None:
 
 def admin_list_filtered(page: Page, db: Connection) -> None:
     admin_list(page, db)
-    field(page, "State").select_option("Disabled")
+    field(page, "State").select_option("disabled")
     send(page, "Search")
 
 
@@ -407,13 +407,13 @@ def admin_user_own(page: Page, db: Connection) -> None:
 
 def admin_user_errors(page: Page, db: Connection) -> None:
     admin_user_own(page, db)
-    page.locator("#role").select_option("Member")
+    page.locator("#role").select_option("member")
     send(page, "Change role")
 
 
 def admin_last(page: Page, db: Connection) -> None:
     admin_user_errors(page, db)
-    page.locator("#role").select_option("Member")
+    page.locator("#role").select_option("member")
     page.locator("#confirm").check()
     send(page, "Change role")
 

@@ -14,6 +14,7 @@ from authapp.languages import DIRECTORY
 TAG = "ar"
 _OPEN, _CLOSE = "⟦", "⟧"
 _MARKED = re.compile(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}")
+_MARKUP = re.compile(r"(<[^>]*>|%\(\w+\)s)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -43,5 +44,12 @@ def hard_coded(text: str, known: str) -> list[str]:
 
 
 def _marked(message: str) -> str:
-    """A third longer, as a word is in many languages."""
-    return f"{_OPEN}{message}{' ' * bool(message)}{'ـ' * (len(message) // 3)}{_CLOSE}"
+    """A third longer, as a word is in many languages; markup parts a message on the page."""
+    parts = _MARKUP.split(message)
+    return "".join(part if _MARKUP.match(part) else _marked_text(part) for part in parts)
+
+
+def _marked_text(text: str) -> str:
+    if not text.strip():
+        return text
+    return f"{_OPEN}{text} {'ـ' * (len(text) // 3)}{_CLOSE}"

@@ -152,7 +152,7 @@ def sign_in(
 ) -> None:
     page.goto("/sign-in")
     fill_in(page, email=email, password=password)
-    field(page, "Stay signed in on this device").set_checked(remember)
+    field(page, "Stay signed in").set_checked(remember)
     send(page, "Sign in")
 
 

@@ -52,7 +52,7 @@ def far_away(monkeypatch):
 
 def smtp(server, scheme="smtp", userinfo="", sender="Accounts <accounts@example.com>"):
     url = f"{scheme}://{userinfo}127.0.0.1:{server.port}"
-    settings = MailSettings(url, sender, background=False, interval=timedelta(seconds=1))
+    settings = MailSettings(url, sender, background=False, interval=timedelta(1), templates=())
     return transport_for(settings, SITE)
 
 
@@ -298,7 +298,9 @@ def test_ports(url, port, monkeypatch):
         raise ConnectionRefusedError
 
     monkeypatch.setattr("socket.create_connection", refuse)
-    settings = MailSettings(url, "a@example.com", background=False, interval=timedelta(1))
+    settings = MailSettings(
+        url, "a@example.com", background=False, interval=timedelta(1), templates=()
+    )
 
     with pytest.raises(TransportError):
         transport_for(settings, SITE).send(MESSAGE)

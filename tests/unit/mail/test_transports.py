@@ -25,7 +25,9 @@ def message(recipient="ada@example.com", subject="Your password", text=f"Hello,\
 
 
 def transport(url):
-    mail = MailSettings(url, "Ærø <accounts@localhost>", background=False, interval=timedelta(1))
+    mail = MailSettings(
+        url, "Ærø <accounts@localhost>", background=False, interval=timedelta(1), templates=()
+    )
     return transport_for(mail, SITE)
 
 

@@ -68,13 +68,14 @@ class World:
         self.writer = self.writer_for()
         self.ada = self.users.add("Ada <b>x</b>", EMAIL, "hash")
 
-    def writer_for(self, **site):
+    def writer_for(self, *folders, **site):
         return LetterWriter(
             replace(SITE, **site),
             OneMoreLanguage(self.bracketed),
             self.users,
             self.tokens,
             self.announcer,
+            folders,
         )
 
     def posted(self, kind, recipient=EMAIL, attempt=1, **params):
@@ -598,3 +599,25 @@ class TestText:
         text = world.write(LetterKind.PASSWORD_CHANGED).text
 
         assert text.endswith("\n\n-- \nExample & Sons\nhttps://accounts.example.com")
+
+
+def test_letters_of_the_applications_own_come_first(world, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    (second / "html").mkdir(parents=True)
+    first.mkdir()
+    letter = (
+        "{% extends '_layout.jinja2' %}{% block subject %}{{ site_name }} NUMBER{% endblock %}"
+        "{% block lead %}Dear {{ email }}{% endblock %}{% block body %}{% endblock %}"
+    )
+    (first / "password_changed.jinja2").write_text(letter.replace("NUMBER", "1"))
+    (second / "password_changed.jinja2").write_text(letter.replace("NUMBER", "2"))
+    (second / "html" / "_layout.jinja2").write_text("<p>{{ self.lead() }}</p>")
+
+    writer = world.writer_for(first, second)
+
+    message = writer.write(world.posted(LetterKind.PASSWORD_CHANGED, **PARAMS))
+    assert message.subject == "Example & Sons 2"
+    assert message.html == f"<p>Dear {EMAIL}</p>"
+    assert f"Dear {EMAIL}" in message.text
+    others = writer.write(world.posted(LetterKind.ACCOUNT_ENABLED, **PARAMS))
+    assert others.text == world.write(LetterKind.ACCOUNT_ENABLED, **PARAMS).text
