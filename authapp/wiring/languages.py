@@ -10,6 +10,8 @@ from authapp.repositories.engine import UNAVAILABLE
 from authapp.settings import Settings
 from authapp.wiring.accounts import needs_transaction
 
+MAX_HEADER_LENGTH = 1000
+
 
 def includeme(config: Configurator) -> None:
     """`request.language`, and the same for Pyramid's own `request.locale_name`."""
@@ -31,7 +33,8 @@ def language_of(request: IRequest) -> Language:
 def accepted_language(request: IRequest) -> Language:
     """By the lookup of RFC 4647 section 3.4: who asks for de-AT gets de."""
     languages: Languages = request.registry[Languages]
-    if "HTTP_ACCEPT_LANGUAGE" not in request.environ:
+    # No browser asks for so much that it would take time to read.
+    if not 0 < len(request.environ.get("HTTP_ACCEPT_LANGUAGE", "")) <= MAX_HEADER_LENGTH:
         return languages.default
     tag = request.accept_language.lookup(languages.tags, default=languages.default.tag)
     return languages.of(tag)

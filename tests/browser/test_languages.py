@@ -15,11 +15,12 @@ KNOWN = f"""{NAME} {EMAIL} {pages.LONG_NAME} {pages.LONG_EMAIL} King authapp nam
     Chrome Firefox Safari Windows Linux iPhone curl HeadlessChrome Deutsch English"""
 VISIBLE_TEXT = """() => {
     const texts = [document.title];
+    let text = "";
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const { parentElement, data } = walker.currentNode;
         if (!parentElement.closest("script, style, code, time, bdi, [lang]:not(html)")) {
-            texts.push(data);
+            text += data;
         }
     }
     for (const name of ["aria-label", "alt", "title", "placeholder", "aria-description"]) {
@@ -28,7 +29,7 @@ VISIBLE_TEXT = """() => {
         }
     }
     const description = document.querySelector("meta[name=description]");
-    return [...texts, description ? description.content : ""];
+    return [...texts, text, description ? description.content : ""];
 }"""
 
 

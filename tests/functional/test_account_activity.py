@@ -78,12 +78,12 @@ def test_events_are_shown_in_words_the_newest_first(ada, db):
         [
             "A sign-in was refused Refused",
             "Firefox 133 on Windows 2001:db8::1",
-            "February 3, 2026, 3:05\u202fAM UTC",
+            "February 3, 2026, 3:05 AM UTC",
         ],
         [
             "The account was made",
             "Firefox 133 on Windows 192.0.2.1",
-            "February 3, 2026, 3:05\u202fAM UTC",
+            "February 3, 2026, 3:05 AM UTC",
         ],
     ]
     assert page.html.time["datetime"] == "2026-02-03T03:05:06+00:00"

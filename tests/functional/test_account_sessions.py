@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from authapp.languages import Language
 from authapp.repositories import ENGINE
 from authapp.security.recent import CONFIRMED_AT
 from tests.functional.lab import Note
@@ -89,7 +90,7 @@ def parts(page):
 
 
 def shown_time(time):
-    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+    return " ".join(Language("en").moment(time).split())
 
 
 # The list.
@@ -112,13 +113,13 @@ def test_every_session_is_listed_in_words_this_one_first(laptop, phone, db):
     assert current[:3] == [
         "Safari on iPhone This session",
         "2001:db8::1",
-        "Signed in 3 February 2026, 03:05 UTC",
+        "Signed in February 3, 2026, 3:05 AM UTC",
     ]
     assert current[3].startswith("Last used ")
     assert other == [
         "Firefox 133 on Windows",
         "192.0.2.1",
-        "Signed in 3 February 2026, 03:05 UTC",
+        "Signed in February 3, 2026, 3:05 AM UTC",
         f"Last used {shown_time(day_ago)}",
     ]
     times = [time["datetime"] for time in page.html.main.find_all("time")]

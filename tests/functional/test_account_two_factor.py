@@ -534,7 +534,7 @@ def assert_throttled(page):
     assert page.status_int == 429
     assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
     alert = page.html.main.find(attrs={"role": "alert"})
-    assert "Too many attempts. Try again in about 15 minutes." in alert.get_text()
+    assert "Too many attempts. Wait 15 minutes, then try again." in alert.get_text()
     assert page.html.title.get_text().startswith("Error: ")
     assert page.html.find("input", id="code").get("value", "") == ""
 

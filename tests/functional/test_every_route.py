@@ -44,6 +44,7 @@ ROUTES = {
     "verify_email_resend": SIGNED_IN,
     "account": SIGNED_IN,
     "account_profile": SIGNED_IN,
+    "account_language": SIGNED_IN,
     "account_confirm": SIGNED_IN,
     "account_activity": SIGNED_IN,
     "account_activity_notify": SIGNED_IN,

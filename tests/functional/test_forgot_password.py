@@ -171,7 +171,7 @@ def test_too_many_requests_are_refused_alike_for_known_and_unknown(app, ada, db,
     page = ask(another(app), f" {email} ")
     assert page.status_int == 429
     assert 0 < int(page.headers["Retry-After"]) <= 15 * 60
-    assert alert(page) == "Too many attempts. Try again in about 15 minutes."
+    assert alert(page) == "Too many attempts. Wait 15 minutes, then try again."
     assert page.html.title.get_text().startswith("Error: ")
     # The form is there again, with what was typed.
     assert form_to(page, FORGOT)["email"].value.strip() == email

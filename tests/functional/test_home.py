@@ -15,7 +15,7 @@ def test_person_is_greeted_by_name_and_can_sign_out(app):
 
     page = app.get("/", status=200)
 
-    assert f"Hello, {NAME}" in page
+    assert page.html.h1.get_text() == f"Hello, {NAME}"
     assert form_to(page, "/sign-out").method.lower() == "post"
 
 

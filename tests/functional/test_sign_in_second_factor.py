@@ -394,7 +394,7 @@ class TestThrottling:
         answer = give_code(browser, good_code(db, phone))
 
         assert answer.status_int == 429
-        assert "Try again in about 30 days." in answer
+        assert "Wait 30 days, then try again." in answer
         owner = at_the_second_step(sign_out_of(app))
         assert give_code(owner, good_code(db, phone)).status_int == 303
         assert give_code(browser, phone.recovery_codes[0]).status_int == 303

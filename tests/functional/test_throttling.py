@@ -145,7 +145,7 @@ def test_the_form_comes_again_with_what_was_typed_and_says_how_long(app, db):
     assert page.status_int == 429
     words = " ".join(alert(page).split())
     assert words == (
-        "Too many attempts. Try again in about 12 minutes. If you have forgotten your password, "
+        "Too many attempts. Wait 12 minutes, then try again. If you have forgotten your password, "
         "set a new one."
     )
     assert page.html.find(attrs={"role": "alert"}).a["href"] == "/forgot-password"
@@ -169,7 +169,7 @@ def test_programs_are_told_by_code_and_header(app, db):
 
     answer = attempt(app, status=429)
 
-    message = "Too many attempts. Try again in about a minute."
+    message = "Too many attempts. Wait 1 minute, then try again."
     assert answer.json == {"error": {"code": "too_many_attempts", "message": message, "fields": {}}}
     assert answer.headers["Retry-After"] == "60"
     assert cookies_set(answer) == []
@@ -331,7 +331,7 @@ def test_signing_up_is_limited_by_address_and_loses_nothing_that_was_typed(limit
     answer = app.post_json("/sign-up", SIGN_UP, status=429)
 
     assert page.status_int == 429
-    assert alert(page) == "Too many attempts. Try again in about 15 minutes."
+    assert alert(page) == "Too many attempts. Wait 15 minutes, then try again."
     assert shown_values(page) == {"name": NAME, "email": EMAIL, "password": ""}
     assert page.headers["Retry-After"] == answer.headers["Retry-After"] == "900"
     assert answer.json["error"]["code"] == "too_many_attempts"
@@ -359,7 +359,7 @@ def test_the_current_password_is_asked_for_no_more_often_either(app, db, hashed,
     page = form.submit(status=429)
 
     assert answer.json["error"]["code"] == "too_many_attempts"
-    assert alert(page) == "Too many attempts. Try again in about 15 minutes."
+    assert alert(page) == "Too many attempts. Wait 15 minutes, then try again."
     assert page.html.main.find("form", action=address)
     assert int(page.headers["Retry-After"]) <= 900
     assert hashed == []
@@ -383,7 +383,7 @@ def test_a_view_that_does_not_catch_it_is_answered_by_a_page_with_a_way_on(lab_a
     answer = lab_app.get(address, headers=JSON, status=429)
 
     assert page.html.h1.get_text() == "Too many attempts"
-    assert "Try again in about 15 minutes." in page
+    assert "Wait 15 minutes, then try again." in page
     assert page.html.main.find("a", href="/account")
     for each in (page, answer):
         assert int(each.headers["Retry-After"]) in {899, 900}

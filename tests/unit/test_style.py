@@ -16,7 +16,7 @@ def bound_to_a_side(css: str) -> list[str]:
     """The declarations that name left or right, or treat them differently."""
     found = []
     for name, value in DECLARATION.findall(css):
-        sides = value.split()
+        sides = re.sub(r"\([^()]*\)", "", value).split()
         is_lopsided = name in {"inset", "margin", "padding"} and (
             len(sides) == 4 and sides[1] != sides[3]
         )
