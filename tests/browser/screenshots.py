@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from authapp.domain.mail import LetterKind
 from authapp.languages import Languages
+from tests.browser import pseudo_language, support
 from tests.browser.pages import PAGES, account, sign_in_empty
 from tests.browser.support import EMAIL, Server, fill_in
 from tests.mailing import site_of, specimen
@@ -58,6 +59,20 @@ def test_every_page(open_sharp, db, name, size):
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=ALL / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("tag", ["de", "es", pseudo_language.TAG])
+@pytest.mark.parametrize(
+    "name",
+    ["home", "sign-up-errors", "sign-in-refused", "account", "activity", "admin-user"],
+)
+def test_other_languages(open_sharp, catalogues, monkeypatch, db, name, tag, size):
+    spoken = Languages(["en", "de", "es", pseudo_language.TAG], [catalogues])
+    monkeypatch.setattr(support, "language", spoken.of(tag))
+    page = open_sharp(size, extra_http_headers={"Accept-Language": tag})
+    PAGES[name](page, db)
+    page.screenshot(path=ALL / f"{name}-{size[0]}-{tag}.png", full_page=True)
 
 
 @pytest.mark.parametrize("width", [600, 320], ids=["laptop", "phone"])
