@@ -5,14 +5,18 @@ Messages are written in English, where they are used, and are looked up in the c
 application may have more, for further languages or for other words.
 """
 
+import re
+import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from gettext import NullTranslations
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.messages.mofile import read_mo
 from babel.numbers import format_decimal
 from babel.support import Translations
 
@@ -135,17 +139,44 @@ class Languages:
 
 
 def _load(tag: str, directories: Sequence[Path]) -> Language:
-    language = Language(tag)
-    found: Any = None
+    found: NullTranslations | None = None
     for directory in directories:
         catalogue = directory / tag.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.mo"
         if catalogue.is_file():
-            with catalogue.open("rb") as file:
-                translations = Translations(file, DOMAIN)
+            translations = _read(catalogue)
             if found is not None:
                 translations.add_fallback(found)
             found = translations
+    language = Language(tag, found)
     if found is None and tag != SOURCE:
+        name = f"{tag.replace('-', '_')}/LC_MESSAGES/{DOMAIN}.mo"
         listed = ", ".join(str(directory) for directory in directories)
-        raise LanguageError(f"there is no catalogue for the language {tag!r} in {listed}")
-    return Language(language.tag, found)
+        raise LanguageError(f"there is no compiled catalogue {name} for {tag!r} in {listed}")
+    return language
+
+
+def _read(catalogue: Path) -> NullTranslations:
+    """A message that cannot be filled in as ours can would fail every page that it stands on."""
+    content = catalogue.read_bytes()
+    try:
+        messages = [message for message in read_mo(BytesIO(content)) if message.id]
+        translations = Translations(BytesIO(content), DOMAIN)
+    except (OSError, ValueError, struct.error) as error:
+        raise LanguageError(f"{catalogue} is no compiled catalogue: {error}") from None
+    for message in messages:
+        (*_, source), texts = _forms(message.id), _forms(message.string)
+        if wrong := [text for text in texts if not _gaps(text) <= _gaps(source)]:
+            raise LanguageError(f"{catalogue} has gaps in {wrong[0]!r} that {source!r} has not")
+    return translations
+
+
+def _forms(text: Any) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def _gaps(text: str) -> set[str]:
+    """What is filled in; a percent sign or a brace that begins nothing is one, too."""
+    return set(_GAP.findall(text))
+
+
+_GAP = re.compile(r"\{[^}]*\}?|%\([^)]*\)?s?|%(?!%|\()")

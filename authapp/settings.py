@@ -22,7 +22,6 @@ from authapp.domain.colours import contrast, nearest_shade
 from authapp.domain.pictures import Picture
 from authapp.domain.theme import DARK_GROUND, LIGHT_GROUND, MINIMUM_CONTRAST, Theme
 from authapp.domain.throttle import Rate
-from authapp.languages import LanguageError, Languages
 
 Problems = list[str]
 
@@ -40,7 +39,8 @@ _SIZE = re.compile(r"(\d{1,9})\s*(B|KiB|MiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _SITE = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[^]]*\])(:(?P<port>\d+))?/?")
 _PORTS = {"http": 80, "https": 443}
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")  # BCP 47, as far as we use it.
+# BCP 47, as far as we use it.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 _WEB_PAGE = re.compile(r"https?://[^\s/?#@]+[^\s]*")
@@ -272,15 +272,20 @@ def read_contact(text: str) -> Contact:
 
 def read_languages(text: str) -> tuple[str, ...]:
     tags = tuple(text.replace(",", " ").split())
-    if not tags or len(set(tags)) < len(tags) or not all(map(_LANGUAGE.fullmatch, tags)):
-        raise ValueError("languages by their tags, such as en de pt-BR, each once")
+    if odd := [tag for tag in tags if not _LANGUAGE.fullmatch(tag)]:
+        raise ValueError(f"a list of tags of languages, such as en de pt-BR: {odd[0]} is none")
+    if not tags or len(set(tags)) < len(tags):
+        raise ValueError("a list of one language or more, each once, such as en de pt-BR")
     return tags
 
 
 def read_directories(text: str) -> tuple[Path, ...]:
     directories = tuple(Path(line) for line in read_lines(text))
-    if not all(directory.is_dir() for directory in directories):
-        raise ValueError("folders that are there, one a line")
+    for directory in directories:
+        if not directory.is_absolute():
+            raise ValueError(f"an absolute path, or one a line: {directory} is relative")
+        if not directory.is_dir():
+            raise ValueError(f"a folder that is there, or one a line: {directory} is none")
     return directories
 
 
@@ -592,6 +597,9 @@ def check_peppers(mode: ModeSettings | None, password: PasswordSettings | None) 
 
 
 def check_languages(language: LanguageSettings | None) -> Problems:
+    # Not above: Babel takes its time, and an application with the sessions alone needs none of it.
+    from authapp.languages import LanguageError, Languages
+
     if language is not None:
         try:
             Languages(language.offered, language.catalogues)

@@ -32,7 +32,9 @@ class InMemoryUserRepository:
     def __init__(self) -> None:
         self._accounts: dict[UUID, Credentials] = {}
 
-    def add(self, name: str, email: str, password_hash: str) -> User:
+    def add(
+        self, name: str, email: str, password_hash: str, letters_language: str | None = None
+    ) -> User:
         if self.credentials(email) is not None:
             raise EmailTaken
         now = datetime.now(UTC)
@@ -45,6 +47,7 @@ class InMemoryUserRepository:
             email_verified_at=None,
             created_at=now,
             password_changed_at=now,
+            letters_language=letters_language,
         )
         self._accounts[user.id] = Credentials(user, password_hash)
         return user

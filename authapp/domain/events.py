@@ -123,6 +123,12 @@ class ProfileChanged(AccountEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LanguageChosen(AccountEvent):
+    kind = "language_chosen"
+    vocabulary = "user_updated"
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotificationsChanged(AccountEvent):
     """Whether mail tells of sign-ins with new browsers."""
 

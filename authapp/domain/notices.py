@@ -21,10 +21,10 @@ _NOTICES = {
 
 
 def params_of(user: User) -> dict[str, str]:
-    """What all letters to `user` may say, and the language that they are written in, if `user` has
-    chosen one."""
+    """What all letters to `user` may say, and the language that they are written in."""
+    language = user.language or user.letters_language
     params = {"name": user.name, "email": user.email}
-    return {**params, "language": user.language} if user.language else params
+    return {**params, "language": language} if language else params
 
 
 def letter_about(event: AccountEvent) -> Letter | None:

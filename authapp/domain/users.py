@@ -58,6 +58,9 @@ class User:
     second_factor_at: datetime | None = None
     # A BCP 47 tag; None is whatever the browser asks for.
     language: str | None = None
+    # What letters are in until a language is chosen: that of the page on which the person signed
+    # up, and never that of a page on which somebody pretends to be them.
+    letters_language: str | None = None
 
     @property
     def is_active(self) -> bool:
@@ -83,7 +86,9 @@ class Credentials:
 class UserRepository(Protocol):
     """Where users are kept. Addresses are compared as `fold_email` folds them."""
 
-    def add(self, name: str, email: str, password_hash: str) -> User:
+    def add(
+        self, name: str, email: str, password_hash: str, letters_language: str | None = None
+    ) -> User:
         """Stores a new active member; raises `EmailTaken`, also in a race of two requests."""
         ...
 

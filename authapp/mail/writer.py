@@ -5,11 +5,19 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+)
 
 from authapp.domain.events import Announcer, PasswordResetRequested
 from authapp.domain.mail import LetterKind, Message, PostedLetter
@@ -47,6 +55,10 @@ _MARK = "\x1f"
 _ADDRESS = re.compile(f"{_MARK}(.*?){_MARK}")
 
 
+class BrokenLetter(ValueError):
+    """A template of the application's own cannot be used; the message says which, and why."""
+
+
 class LetterWriter:
     """Implements `authapp.domain.mail.Writer`.
 
@@ -66,7 +78,8 @@ class LetterWriter:
         announcer: Announcer,
         folders: Sequence[Path] = (),
     ) -> None:
-        """Templates in the later `folders` have the first word, those of authapp the last."""
+        """Templates in the later `folders` have the first word, those of authapp the last. Raises
+        `BrokenLetter`."""
         self._site = site
         self._languages = languages
         self._users = users
@@ -74,6 +87,10 @@ class LetterWriter:
         self._announcer = announcer
         self._html = _templates("html", folders, autoescape=True)
         self._text = _templates("text", folders, autoescape=False)
+        if folders:
+            for folder in folders:
+                _check_names(folder)
+            _check_syntax(self._html, self._text)
 
     def write(self, posted: PostedLetter) -> Message | None:
         match posted.letter.kind:
@@ -243,6 +260,24 @@ def _templates(form: str, folders: Sequence[Path], *, autoescape: bool) -> Envir
     )
     environment.filters.update(beneath=_beneath, filled=_filled)
     return environment
+
+
+def _check_names(folder: Path) -> None:
+    """What is named as no letter is would never be used; parts of their own begin with `_`."""
+    ours = files("authapp") / "templates" / "mail"
+    for path in sorted(folder.rglob("*.jinja2")):
+        name = path.relative_to(folder).as_posix()
+        if not path.name.startswith("_") and not ours.joinpath(name).is_file():
+            raise BrokenLetter(f"{path} has the name of no letter")
+
+
+def _check_syntax(*environments: Environment) -> None:
+    for environment in environments:
+        for kind in LetterKind:
+            try:
+                environment.get_template(f"{kind}.jinja2")
+            except TemplateError as error:
+                raise BrokenLetter(f"{kind}.jinja2: {error}") from None
 
 
 def _beneath(address: str) -> str:

@@ -68,6 +68,8 @@ class UserRow(Base):
     second_factor_at: Mapped[datetime | None]
     # Of pages and letters; null is whatever the browser asks for.
     language: Mapped[str | None]
+    # Of letters until one is chosen.
+    letters_language: Mapped[str | None]
 
     __table_args__ = (
         # Folds A to Z and nothing else, whatever the database's locale: `fold_email`.

@@ -38,6 +38,7 @@ USER_COLUMNS = (
     UserRow.notify_sign_in,
     UserRow.second_factor_at,
     UserRow.language,
+    UserRow.letters_language,
 )
 # Spelt as the indexes are, so that they are used.
 FOLDED_EMAIL = func.lower(UserRow.email.collate("C"))
@@ -63,11 +64,18 @@ class SqlUserRepository:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def add(self, name: str, email: str, password_hash: str) -> User:
+    def add(
+        self, name: str, email: str, password_hash: str, letters_language: str | None = None
+    ) -> User:
         # A race of two is decided by the index, without an error that would end the transaction.
         row = self._write(
             insert(UserRow)
-            .values(name=name, email=email, password_hash=password_hash)
+            .values(
+                name=name,
+                email=email,
+                password_hash=password_hash,
+                letters_language=letters_language,
+            )
             .on_conflict_do_nothing()
             .returning(*USER_COLUMNS)
         )

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -114,30 +113,17 @@ def log_event(event: AccountEvent, client: Client) -> None:
 
 
 class CircumstantialLetters:
-    """Implements `authapp.domain.mail.Letterbox`: each letter says what gave rise to it, and in
-    which language that was asked for."""
+    """Implements `authapp.domain.mail.Letterbox`: each letter says what gave rise to it."""
 
-    def __init__(
-        self, letters: Letterbox, client: Client, language: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, letters: Letterbox, client: Client) -> None:
         self._letters = letters
         self._client = client
-        self._language = language
 
     def put(self, letter: Letter) -> None:
-        letter = with_language(letter, self._language())
         self._letters.put(with_circumstances(letter, self._client))
 
     def withdraw(self, user_id: UUID, *kinds: LetterKind) -> None:
         self._letters.withdraw(user_id, *kinds)
-
-
-def with_language(letter: Letter, asked_for: str | None) -> Letter:
-    """In the reader's own language where they have chosen one. That of the page on which it was
-    asked for is theirs unless an administrator did it."""
-    if letter.params.get("language") or asked_for is None or "by" in letter.params:
-        return letter
-    return replace(letter, params={**letter.params, "language": asked_for})
 
 
 def with_circumstances(letter: Letter, client: Client) -> Letter:

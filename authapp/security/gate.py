@@ -51,7 +51,7 @@ def gate_tween_factory(handler: Handler, registry: Registry) -> Handler:
         _check_path(request)
         if request.method not in SAFE_METHODS:
             if is_from_elsewhere(request, site_url):
-                raise BadCSRFOrigin("The form was sent from another site.")
+                raise BadCSRFOrigin(N_("The form was sent from another site."))
             _check_form(request)
         return handler(request)
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from authapp.domain.errors import EmailTaken, InvalidInput, Problem, UserNotFound
 from authapp.domain.events import (
     Announcer,
+    LanguageChosen,
     PasswordChanged,
     ProfileChanged,
     UserDeleted,
@@ -51,7 +52,14 @@ class Accounts:
         self._revocations = revocations
         self._announcer = announcer
 
-    def sign_up(self, name: str, email: str, password: str, visitor: Visitor) -> User:
+    def sign_up(
+        self,
+        name: str,
+        email: str,
+        password: str,
+        visitor: Visitor,
+        letters_language: str | None = None,
+    ) -> User:
         """Makes an account; raises `InvalidInput`, also when the address is taken, and
         `TooManyAttempts`."""
         name, email = name.strip(), email.strip()
@@ -63,7 +71,7 @@ class Accounts:
         self._attempts.take([self._limits.from_address("sign_up", visitor.address)], "sign_up")
         password_hash = self._hasher.hash(password)
         try:
-            user = self._users.add(name, email, password_hash)
+            user = self._users.add(name, email, password_hash, letters_language)
         except EmailTaken:
             raise InvalidInput({"email": [Problem("email_taken")]}) from None
         self._announcer.announce(UserSignedUp(user=user))
@@ -80,7 +88,9 @@ class Accounts:
     def choose_language(self, user_id: UUID, language: str | None) -> User:
         """Has pages and letters in the language of that tag; None is whatever the browser asks
         for. Raises `UserNotFound`."""
-        return self._users.choose_language(user_id, language)
+        user = self._users.choose_language(user_id, language)
+        self._announcer.announce(LanguageChosen(user=user))
+        return user
 
     def change_password(self, user_id: UUID, current: str, new: str, *, keep: UUID | None) -> User:
         """Sets a new password and ends the user's sessions, but for the one with the id `keep`.

@@ -19,6 +19,7 @@ SENTENCES = {
     "wrong_password": N_("A wrong password was given to confirm who it was"),
     "wrong_code": N_("A wrong code was given to confirm who it was"),
     "profile_changed": N_("The name was changed"),
+    "language_chosen": N_("The language was changed"),
     "notifications_changed": N_("Email about sign-ins with new browsers was turned off"),
     "password_changed": N_("The password was changed"),
     "password_reset": N_("The password was reset by a link in an email"),

@@ -28,7 +28,7 @@ from authapp.languages import N_
 from authapp.services.administration import AccountState, UserPage
 from authapp.views import messages
 from authapp.views.account_sessions import in_utc, session_body
-from authapp.views.errors import MESSAGES, error_response
+from authapp.views.errors import error_response
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused
 
@@ -176,7 +176,7 @@ def own_account(request: IRequest) -> Response:
 @exception_view_config(AdminNoMore)
 def admin_no_more(request: IRequest) -> Response:
     """Another administrator was faster."""
-    return error_response(request, 403, "forbidden", MESSAGES[403])
+    return error_response(request, 403, "forbidden")
 
 
 def _act_with_care(

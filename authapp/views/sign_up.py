@@ -32,7 +32,7 @@ def sign_up(request: IRequest) -> Response:
         form.check()
         visitor = visitor_of(request)
         user = request.services.accounts.sign_up(
-            form["name"], form["email"], form["password"], visitor
+            form["name"], form["email"], form["password"], visitor, request.language.tag
         )
     except InvalidInput as error:
         return refused(request, "sign_up", form, error.problems)

@@ -6,6 +6,8 @@ from pyramid.interfaces import IRequest
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from authapp.views import brand
+from authapp.views.brand import Brand
 from authapp.views.static_files import FOLDER, FOR_AN_HOUR
 
 
@@ -28,6 +30,7 @@ def change_password(request: IRequest) -> Response:
 
 def favicon(request: IRequest) -> Response:
     """For whoever does not read the pages' heads, as browsers do not for a page in JSON."""
-    response = HTTPFound(location=request.static_path(f"{FOLDER}favicon.svg"))
+    logo = brand.address(request, request.registry[Brand].logo)
+    response = HTTPFound(location=logo or request.static_path(f"{FOLDER}favicon.svg"))
     response.headers["Cache-Control"] = FOR_AN_HOUR
     return response

@@ -1,6 +1,7 @@
 """The words in templates: functions by which they are said in the reader's language."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import pass_context
@@ -23,37 +24,49 @@ def functions(request: IRequest) -> Mapping[str, Callable[..., str]]:
     def sentence(event: RecordedEvent) -> str:
         return activity_words.sentence(event, request.language)
 
-    return {**_gettext(request), "device": device, "sentence": sentence}
+    def how_long_ago(time: datetime) -> str:
+        return request.language.ago(datetime.now(UTC) - time)  # type: ignore[no-any-return]
+
+    return {
+        **_gettext(request),
+        "device": device,
+        "sentence": sentence,
+        "how_long_ago": how_long_ago,
+    }
 
 
 def _gettext(request: IRequest) -> Mapping[str, Callable[..., str]]:
     """What Jinja's `{% trans %}` and `_()` call, in the place of what is there for all templates.
 
-    Where the application has messages of its own in templates (`jinja2.i18n.domain`), they are
-    looked up as they were before. `variables` are given where gettext is of the new style.
+    A message that is none of ours is the application's: it is looked up as it would be without us.
     """
-    has_own = "jinja2.i18n.domain" in request.registry.settings
 
     @pass_context
     def gettext(context: Context, message: str, **variables: Any) -> Any:
         text = request.language.gettext(message)
-        if has_own and text == message:
-            others: Any = context.environment.globals["gettext"]
-            return context.call(others, message, **variables)
-        return _filled(text, variables)
+        if text == message:
+            return _others(context, "gettext", message, **variables)
+        return _formatted(context, text, variables)
 
     @pass_context
     def ngettext(
         context: Context, singular: str, plural: str, number: int, **variables: Any
     ) -> Any:
         text = request.language.ngettext(singular, plural, number)
-        if has_own and text in {singular, plural}:
-            others: Any = context.environment.globals["ngettext"]
-            return context.call(others, singular, plural, number, **variables)
-        return _filled(text, variables and {"num": number, **variables})
+        if text in {singular, plural}:
+            return _others(context, "ngettext", singular, plural, number, **variables)
+        return _formatted(context, text, {"num": number, **variables})
 
     return {"gettext": gettext, "ngettext": ngettext}
 
 
-def _filled(text: str, variables: Mapping[str, Any]) -> str:
-    return Markup(text) % variables if variables else text  # noqa: S704  # It is a template's.
+def _others(context: Context, name: str, *arguments: Any, **variables: Any) -> Any:
+    function: Any = context.environment.globals[name]
+    return context.call(function, *arguments, **variables)
+
+
+def _formatted(context: Context, text: str, variables: Mapping[str, Any]) -> str:
+    """Jinja fills a message in by itself, unless the environment has gettext of the new style."""
+    if not getattr(context.environment, "newstyle_gettext", False):
+        return text
+    return Markup(text) % variables  # noqa: S704  # A catalogue's markup is a template's.

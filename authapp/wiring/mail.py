@@ -11,7 +11,7 @@ from authapp.domain.mail import Letter, Transport
 from authapp.languages import Languages
 from authapp.mail.courier import Courier
 from authapp.mail.transports import transport_for
-from authapp.mail.writer import LetterWriter
+from authapp.mail.writer import BrokenLetter, LetterWriter
 from authapp.repositories import ENGINE
 from authapp.repositories.connections import Connections, OwnConnections
 from authapp.repositories.events import SqlEventLog
@@ -20,7 +20,7 @@ from authapp.repositories.tokens import SqlTokenRepository
 from authapp.repositories.users import SqlUserRepository
 from authapp.security.announcer import EventAnnouncer
 from authapp.services.delivery import Delivery
-from authapp.settings import LanguageSettings, MailSettings, Settings, SiteSettings
+from authapp.settings import LanguageSettings, MailSettings, Settings, SettingsError, SiteSettings
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +54,21 @@ def delivery_over(
     language: LanguageSettings,
     transport: Transport | None = None,
 ) -> Delivery:
-    """Delivers by the transport that `mail.url` names, unless it is given another one."""
+    """Delivers by the transport that `mail.url` names, unless it is given another one. Raises
+    `SettingsError` for letters of the application's own that cannot be used."""
     connections = OwnConnections(engine)
     outbox = SqlOutbox(connections)
-    writer = LetterWriter(
-        site,
-        Languages(language.offered, language.catalogues),
-        SqlUserRepository(connections),
-        SqlTokenRepository(connections),
-        EventAnnouncer(SqlEventLog(connections), outbox),
-        mail.templates,
-    )
+    try:
+        writer = LetterWriter(
+            site,
+            Languages(language.offered, language.catalogues),
+            SqlUserRepository(connections),
+            SqlTokenRepository(connections),
+            EventAnnouncer(SqlEventLog(connections), outbox),
+            mail.templates,
+        )
+    except BrokenLetter as error:
+        raise SettingsError([f"mail.templates: {error}"]) from None
     return Delivery(outbox, writer, transport or transport_for(mail, site))
 
 

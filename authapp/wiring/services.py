@@ -213,7 +213,7 @@ def request_services(shared: Shared, request: Any) -> Services:
     """The use cases for one request, over its transaction: `request.services`."""
     connections = RequestConnections(request)
     outbox = RequestOutbox(request, connections)
-    letters = CircumstantialLetters(outbox, client_of(request), lambda: request.language.tag)
+    letters = CircumstantialLetters(outbox, client_of(request))
     events = EventAnnouncer(SqlEventLog(connections), letters)
     announcer = RequestAnnouncer(request, events)
     return Services(
@@ -226,7 +226,7 @@ class CommandServices(Services):
 
     def __init__(self, shared: Shared, connection: Connection) -> None:
         connections = BoundConnections(connection)
-        letters = CircumstantialLetters(SqlOutbox(connections), NOWHERE, lambda: None)
+        letters = CircumstantialLetters(SqlOutbox(connections), NOWHERE)
         events = EventAnnouncer(SqlEventLog(connections), letters)
         self._lines = CommandAnnouncer(events)
         sessions = session_directory_over(connections, shared.settings.session)

@@ -40,7 +40,7 @@ def hard_coded(text: str, known: str) -> list[str]:
     """The words that are in no message, nor in what is `known` to be somebody's own."""
     while (rest := _MARKED.sub(" ", text)) != text:  # One may stand within another.
         text = rest
-    return [word for word in _WORD.findall(text) if word not in known]
+    return [word for word in _WORD.findall(text) if word not in set(_WORD.findall(known))]
 
 
 def _marked(message: str) -> str:

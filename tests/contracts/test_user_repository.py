@@ -270,6 +270,20 @@ class TestUserRepository:
         with pytest.raises(UserNotFound):
             users.notify_sign_in(uuid4(), True)
 
+    def test_a_language_is_chosen_or_left_to_the_browser(self, users: UserRepository):
+        ada = users.add("Ada", "ada@example.com", HASH, "de")
+        bo = users.add("Bo", "bo@example.com", HASH)
+        assert (ada.language, ada.letters_language, bo.letters_language) == (None, "de", None)
+
+        chosen = users.choose_language(ada.id, "pt-BR")
+
+        assert chosen == replace(ada, language="pt-BR")
+        assert users.by_id(ada.id) == chosen
+        assert users.by_id(bo.id) == bo
+        assert users.choose_language(ada.id, None) == ada
+        with pytest.raises(UserNotFound):
+            users.choose_language(uuid4(), "de")
+
     def test_a_user_is_held_as_they_are(self, users: UserRepository):
         ada = users.add("Ada", "ada@example.com", HASH)
         users.add("Bo", "bo@example.com", HASH)

@@ -2,6 +2,8 @@
 
 import pytest
 import webtest
+from pyramid.config import Configurator
+from pyramid.response import Response
 from sqlalchemy import text
 
 from tests.conftest import make_app
@@ -170,14 +172,17 @@ def test_programs_choose_as_well(app, db):
     assert app.post_json("/account/language", {"language": None}).json == {"language": None}
 
 
-def test_letters_are_in_the_language_of_the_page_that_they_were_asked_for_on(app):
+def test_letters_are_in_the_language_that_their_reader_has_signed_up_in(app):
     read_by(app, "es-ES")
     sign_up(app)
+    stranger = read_by(another(app), "de")
 
-    [letter] = deliver(app)
+    sign_in(stranger)
+    fill_in(stranger.get("/forgot-password"), "/forgot-password", email=EMAIL)
 
-    assert '<html lang="es"' in letter.html
-    assert "Verify" not in letter.subject + letter.text
+    letters = deliver(app)
+    assert len(letters) == 3
+    assert all('<html lang="es"' in letter.html for letter in letters)
 
 
 def test_letters_are_in_the_language_that_their_reader_has_chosen(app):
@@ -190,6 +195,29 @@ def test_letters_are_in_the_language_that_their_reader_has_chosen(app):
 
     [letter] = deliver(app)
     assert '<html lang="es"' in letter.html
+
+
+@pytest.mark.parametrize("chosen", ["fr", "DE", "de_DE", ""])
+def test_a_choice_that_is_not_offered_any_more_is_none(app, db, chosen):
+    sign_up(app)
+    db.execute(text("UPDATE users SET language = :chosen"), {"chosen": chosen})
+
+    assert language_of(app.get("/account", headers=GERMAN)) == "de"
+    assert language_of(app.get("/account")) == "en"
+
+
+def test_an_error_is_no_use_of_the_session_and_what_is_refused_asks_for_none(app, db):
+    sign_up(app)
+    choose(app, "es")
+    aged = "UPDATE sessions SET last_seen_at = now() - interval '1 day'"
+    seen = "SELECT last_seen_at < now() - interval '23 hours' FROM sessions"
+    db.execute(text(aged))
+
+    assert language_of(app.get("/nowhere", status=404)) == "es"
+    from_elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert language_of(app.post("/account", headers=from_elsewhere, status=400)) == "en"
+
+    assert db.execute(text(seen)).scalar_one() is True
 
 
 def test_page_that_says_that_the_database_is_away_is_in_the_visitors_language(wired_app, wire):
@@ -215,3 +243,103 @@ def test_site_may_speak_other_languages_and_use_other_words(migrated_url, db, tm
     german = app.get("/sign-in", headers=GERMAN)
     assert german.html.h1.get_text() == "Herein"
     assert language_of(app.get("/sign-in", headers={"Accept-Language": "en"})) == "pt-BR"
+
+
+# Beside an application's own templates and words.
+
+
+def with_words_of_its_own(config: Configurator) -> None:
+    """An application in whose templates gettext is there already, for a domain of its own."""
+    config.add_translation_dirs(config.registry.settings["bistro.locale"])
+    config.add_route("menu", "/menu")
+    config.add_view(
+        lambda request: {"soup": "<b>"}, route_name="menu", renderer="bistro_words:menu.jinja2"
+    )
+
+
+@pytest.fixture
+def make_bistro(migrated_url, db, tmp_path, monkeypatch):
+    """Makes one, with these settings of Jinja's."""
+    write_catalogue(tmp_path / "locale", "de", {"Soup: %(soup)s": "Suppe: %(soup)s"})
+    compiled = tmp_path / "locale" / "de" / "LC_MESSAGES" / "authapp.mo"
+    compiled.rename(compiled.with_name("bistro.mo"))
+    package = tmp_path / "bistro_words"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "menu.jinja2").write_text(
+        "{% extends 'authapp:templates/layout.jinja2' %}{% block content %}"
+        "<h1>{% trans soup=soup %}Soup: {{ soup }}{% endtrans %}</h1>{% endblock %}"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(**settings):
+        site = make_app(
+            migrated_url,
+            pyramid__includes=f"{__name__}.with_words_of_its_own",
+            bistro__locale=str(tmp_path / "locale"),
+            **settings,
+        )
+        return webtest.TestApp(site, extra_environ=HOST)
+
+    return make
+
+
+@pytest.mark.parametrize("newstyle", ["false", "true"])
+def test_templates_of_the_applications_own_keep_their_words(make_bistro, newstyle):
+    app = make_bistro(jinja2__i18n__domain="bistro", jinja2__newstyle=newstyle)
+
+    german = app.get("/menu", headers=GERMAN)
+
+    assert german.html.h1.get_text() == "Suppe: <b>"
+    assert german.html.nav.a.get_text() == "Anmelden"
+    assert app.get("/menu").html.h1.get_text() == "Soup: <b>"
+
+
+@pytest.mark.parametrize("newstyle", ["false", "true"])
+@pytest.mark.parametrize("header", ["en", "de"])
+def test_our_pages_are_the_same_beside_them(make_bistro, app, newstyle, header):
+    site = make_bistro(jinja2__i18n__domain="bistro", jinja2__newstyle=newstyle)
+    language = {"Accept-Language": header}
+    sign_up(site)
+    sign_in(app)
+
+    for path in ("/", "/sign-up", "/forgot-password", "/nowhere"):
+        ours, beside = (
+            another(browser).get(path, headers=language, status="*").html for browser in (app, site)
+        )
+        assert beside.main.get_text() == ours.main.get_text()
+    for path in ("/account", "/account/password", "/account/sessions", "/account/activity"):
+        ours, beside = (browser.get(path, headers=language).html for browser in (app, site))
+        assert beside.h1 == ours.h1
+        assert "&lt;" not in str(beside.main)
+
+
+def test_negotiator_of_the_applications_own_is_kept(migrated_url, db):
+    site = make_app(migrated_url, pyramid__includes=f"{__name__}.with_a_negotiator")
+    app = webtest.TestApp(site, extra_environ=HOST)
+
+    assert app.get("/locale", headers=GERMAN).text == "fr"
+    assert language_of(app.get("/sign-in", headers=GERMAN)) == "de"
+
+
+def with_a_negotiator(config: Configurator) -> None:
+    config.set_locale_negotiator(lambda request: "fr")
+    config.add_route("locale", "/locale")
+    config.add_view(lambda request: Response(request.locale_name), route_name="locale")
+
+
+def test_otherwise_it_follows_our_choice(migrated_url, db):
+    site = make_app(migrated_url, pyramid__includes=f"{__name__}.with_a_view")
+    app = webtest.TestApp(site, extra_environ=HOST)
+
+    answer = app.get("/locale", headers=GERMAN)
+
+    assert answer.text == "de"
+    assert answer.headers["Content-Language"] == "fr"  # As the view has said.
+
+
+def with_a_view(config: Configurator) -> None:
+    config.add_route("locale", "/locale")
+    config.add_view(
+        lambda request: Response(request.locale_name, content_language="fr"), route_name="locale"
+    )

@@ -150,5 +150,27 @@ def test_there_is_no_such_language(tag):
 
 
 def test_a_language_without_a_catalogue_is_none_of_ours(tmp_path):
-    with pytest.raises(LanguageError, match=f"no catalogue for the language 'fr' in .*{tmp_path}"):
+    with pytest.raises(
+        LanguageError,
+        match=f"no compiled catalogue fr/LC_MESSAGES/authapp.mo for 'fr' in .*{tmp_path}",
+    ):
         Languages(["en", "fr"], [tmp_path])
+
+
+@pytest.mark.parametrize(
+    "translation", ["Bom dia {nome}", "Bom dia {name", "Bom dia %(name)s", "Bom dia {name} 100%"]
+)
+def test_a_message_that_cannot_be_filled_in_is_noticed_at_once(tmp_path, translation):
+    own = write_catalogue(tmp_path, "pt-BR", {"Hello {name}": translation})
+
+    with pytest.raises(LanguageError, match=r"has gaps in 'Bom dia .* that 'Hello"):
+        Languages(["pt-BR"], [own])
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\xde\x12\x04\x95garbage"])
+def test_what_is_no_catalogue_is_noticed_at_once(tmp_path, content):
+    own = write_catalogue(tmp_path, "de", {})
+    (own / "de" / "LC_MESSAGES" / "authapp.mo").write_bytes(content)
+
+    with pytest.raises(LanguageError, match="is no compiled catalogue"):
+        Languages(["de"], [own])

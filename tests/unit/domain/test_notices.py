@@ -120,6 +120,21 @@ class TestLetters:
 
         assert letter_about(event) is None
 
+    def test_a_letter_is_in_the_language_that_was_chosen_else_in_that_of_the_sign_up(self):
+        signed_up_in_german = replace(ADA, letters_language="de")
+        chose_spanish = replace(signed_up_in_german, language="es")
+
+        letters = [
+            letter_about(events.PasswordChanged(user=user))
+            for user in (ADA, signed_up_in_german, chose_spanish)
+        ]
+
+        assert [letter and letter.params.get("language") for letter in letters] == [
+            None,
+            "de",
+            "es",
+        ]
+
     def test_of_a_sign_in_from_a_browser_that_is_known_nobody_hears(self):
         assert letter_about(events.SignedIn(user=ADA, new_device=False)) is None
 

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from authapp.domain.mail import Letter, LetterKind, PostedLetter
 from authapp.domain.tokens import LIFETIMES, Purpose, Token, token_hash
 from authapp.languages import Language, Languages
-from authapp.mail.writer import LetterWriter, is_fit_for_a_greeting
+from authapp.mail.writer import BrokenLetter, LetterWriter, is_fit_for_a_greeting
 from authapp.settings import Contact
 from tests.fakes import InMemoryUserRepository
 from tests.fakes_accounts import InMemoryTokens, RecordingAnnouncer
@@ -621,3 +621,20 @@ def test_letters_of_the_applications_own_come_first(world, tmp_path):
     assert f"Dear {EMAIL}" in message.text
     others = writer.write(world.posted(LetterKind.ACCOUNT_ENABLED, **PARAMS))
     assert others.text == world.write(LetterKind.ACCOUNT_ENABLED, **PARAMS).text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("reset_password.jinja2", "{% block", "reset_password.jinja2: unexpected"),
+        ("reset-password.jinja2", "", "reset-password.jinja2 has the name of no letter"),
+        ("html/letter.jinja2", "", "html/letter.jinja2 has the name of no letter"),
+    ],
+)
+def test_letters_that_cannot_be_used_are_noticed_at_once(world, tmp_path, name, text, reason):
+    (tmp_path / "html").mkdir()
+    (tmp_path / name).write_text(text)
+    (tmp_path / "_ours.jinja2").write_text("")
+
+    with pytest.raises(BrokenLetter, match=re.escape(reason)):
+        world.writer_for(tmp_path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import transaction
@@ -83,8 +83,7 @@ class World:
     log: pytest.LogCaptureFixture
 
     def announce(self, event: AccountEvent) -> None:
-        client = client_of(self.request)
-        letters = CircumstantialLetters(self.outbox, client, lambda: "de")
+        letters = CircumstantialLetters(self.outbox, client_of(self.request))
         announcer = EventAnnouncer(self.events, letters)
         RequestAnnouncer(self.request, announcer).announce(event)
 
@@ -131,17 +130,6 @@ class TestInARequest:
         assert letter.params["user_agent"] == "Browser/1.0"
         at = datetime.fromisoformat(letter.params["at"])
         assert before <= at <= before + timedelta(minutes=1)
-
-    def test_a_letter_is_in_the_language_that_its_reader_has_chosen_else_in_that_of_the_page(
-        self, world
-    ):
-        world.announce(PasswordChanged(user=ADA))
-        world.announce(PasswordChanged(user=replace(ADA, language="es")))
-        world.announce(PasswordChanged(user=ADA, by=ADA))
-        world.announce(PasswordChanged(user=ADA, by=replace(ADA, id=uuid4())))
-
-        languages = [letter.params.get("language") for letter in world.outbox.letters]
-        assert languages == ["de", "es", "de", None]
 
     def test_circumstances_that_are_not_known_are_empty(self, world):
         world.request.environ, world.request.remote_addr = {}, None

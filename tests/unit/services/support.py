@@ -34,9 +34,11 @@ class RecordingUsers(InMemoryUserRepository):
         super().__init__()
         self._steps = steps
 
-    def add(self, name: str, email: str, password_hash: str) -> User:
+    def add(
+        self, name: str, email: str, password_hash: str, letters_language: str | None = None
+    ) -> User:
         self._steps.append("add")
-        return super().add(name, email, password_hash)
+        return super().add(name, email, password_hash, letters_language)
 
     def hold_unchanged(self, credentials: Any) -> bool:
         self._steps.append("confirm")
