@@ -7,7 +7,7 @@ application may have more, for further languages or for other words.
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from gettext import NullTranslations
 from io import BytesIO
@@ -132,6 +132,12 @@ class Languages:
     @property
     def tags(self) -> Sequence[str]:
         return tuple(self._languages)
+
+    @property
+    def understood(self) -> Mapping[str, Language]:
+        """By the tags of what can be asked for: whoever reads Portuguese reads that of Brazil."""
+        by_subtag = {language.tag.partition("-")[0]: language for language in reversed([*self])}
+        return {**by_subtag, **self._languages}
 
     def of(self, tag: str | None) -> Language:
         """The language of that tag; the default where there is none, or it is not spoken here."""

@@ -14,6 +14,7 @@ from authapp.views.form_views import form_view
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, page, user_body
 from authapp.views.signing_in import keep_confirmation
+from authapp.views.words import AS_THE_BROWSER_ASKS
 
 
 @view_config(route_name="account", request_method="GET", permission="account")
@@ -36,16 +37,16 @@ def change_profile(request: IRequest, form: Form) -> Response:
 @view_config(route_name="account_language", request_method="POST", permission="account")
 @form_view("account", "language")
 def choose_language(request: IRequest, form: Form) -> Response:
-    languages, chosen = request.registry[Languages], form["language"]
-    if chosen and chosen not in languages:
-        raise InvalidInput({"language": [Problem("unknown_choice")]})
-    request.services.accounts.choose_language(request.identity.id, chosen or None)
+    languages, asked = request.registry[Languages], form["language"]
+    if asked not in {AS_THE_BROWSER_ASKS, *languages.tags}:
+        raise InvalidInput({"language": [Problem("unknown_choice" if asked else "required")]})
+    chosen = None if asked == AS_THE_BROWSER_ASKS else asked
+    request.services.accounts.choose_language(request.identity.id, chosen)
     if not request.wants_json:
         # In the language that is read from now on.
         language = languages.of(chosen) if chosen else request.accepted_language
         request.session.flash(language.gettext("Your language has been changed."), "success")
-    body = {"language": chosen or None}
-    return done(request, location=request.route_path("account"), body=body)
+    return done(request, location=request.route_path("account"), body={"language": asked})
 
 
 @view_config(route_name="account_password", request_method="GET", permission="account")

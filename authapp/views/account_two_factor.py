@@ -7,6 +7,7 @@ from typing import Any
 import segno
 from markupsafe import Markup
 from pyramid.csrf import get_csrf_token
+from pyramid.exceptions import BadCSRFToken
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.interfaces import IRequest
 from pyramid.response import Response
@@ -22,7 +23,7 @@ from authapp.domain.second_factor import (
     in_groups,
 )
 from authapp.domain.throttle import TooManyAttempts
-from authapp.views.errors import Action, back_to_form, error_response
+from authapp.views.errors import Action, back_to_form, bad_csrf_token, error_response
 from authapp.views.form_views import form_view
 from authapp.views.forms import Form
 from authapp.views.responses import done, json, json_error, page, refused, throttled
@@ -128,6 +129,27 @@ def disable(request: IRequest, form: Form) -> Response:
         message = request.language.gettext("Two-factor authentication has been turned off.")
         request.session.flash(message, "success")
     return done(request, location=request.route_path("account_two_factor"), status=204)
+
+
+@exception_view_config(BadCSRFToken, route_name="account_two_factor_set_up")
+@exception_view_config(BadCSRFToken, route_name="account_two_factor_codes")
+def reloaded(error: BadCSRFToken, request: IRequest) -> Response:
+    """Most likely the page with the codes, which are in that answer and nowhere else."""
+    user = request.identity
+    if user is None or not user.has_second_factor:
+        return bad_csrf_token(error, request)
+    _ = request.language.gettext
+    return error_response(
+        request,
+        400,
+        "bad_csrf_token",
+        _(
+            "Two-factor authentication is on. If you have not saved your recovery codes, you can "
+            "get new ones."
+        ),
+        title=_("Codes are shown only once"),
+        actions=[_back(request)],
+    )
 
 
 @exception_view_config(NotSetUp)

@@ -1,5 +1,5 @@
-"""The pages for what went wrong. They touch neither the session nor the database, which may be
-what went wrong, and they never show more of an error than its kind."""
+"""The pages for what went wrong. They ask for nothing but the reader's language, and not even for
+that where the database may be what went wrong; they never show more of an error than its kind."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from authapp.domain.sessions import SessionEnded
 from authapp.domain.throttle import TooManyAttempts
 from authapp.languages import N_
 from authapp.security.gate import SAFE_METHODS
-from authapp.security.redirects import path_below
+from authapp.security.redirects import local_path, path_below
 from authapp.settings import Settings
 from authapp.views import messages
 from authapp.views.responses import json_error, page, retry_after
@@ -183,7 +183,8 @@ def unavailable(error: Exception, request: IRequest) -> Response:
     `authapp.wiring.accounts` says for which exceptions.
     """
     log.error("unavailable: %s", error, exc_info=error)
-    response = error_response(request, 503, "unavailable")
+    again = [] if request.method not in SAFE_METHODS else [try_again(request)]
+    response = error_response(request, 503, "unavailable", actions=again)
     response.retry_after = RETRY_AFTER_SECONDS
     return response
 
@@ -208,6 +209,11 @@ def error_response(
         response = page(request, "error", status, title=title, message=message, actions=actions)
     response.cache_control = "no-store"
     return response
+
+
+def try_again(request: IRequest) -> Action:
+    address = local_path(request.path_qs, default=request.route_path("home"))
+    return request.language.gettext("Try again"), address
 
 
 def back_to_form(request: IRequest) -> Action:

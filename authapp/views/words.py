@@ -10,11 +10,15 @@ from markupsafe import Markup
 from pyramid.interfaces import IRequest
 
 from authapp.domain.events import RecordedEvent
+from authapp.languages import Languages
 from authapp.user_agents import describe
 from authapp.views import activity_words
 
+# In the place of a language's tag: none is chosen.
+AS_THE_BROWSER_ASKS = "auto"
 
-def functions(request: IRequest) -> Mapping[str, Callable[..., str]]:
+
+def functions(request: IRequest) -> Mapping[str, Callable[..., Any]]:
     """What templates may call. The language is found at the first call, so that a page of the
     application's own, which has none of our words, does not ask who is signed in."""
 
@@ -27,8 +31,14 @@ def functions(request: IRequest) -> Mapping[str, Callable[..., str]]:
     def how_long_ago(time: datetime) -> str:
         return request.language.ago(datetime.now(UTC) - time)  # type: ignore[no-any-return]
 
+    def language_options() -> Mapping[str, str]:
+        languages: Languages = request.registry[Languages]
+        names = {language.tag: language.own_name for language in languages}
+        return {AS_THE_BROWSER_ASKS: request.language.gettext("As the browser asks for"), **names}
+
     return {
         **_gettext(request),
+        "language_options": language_options,
         "device": device,
         "sentence": sentence,
         "how_long_ago": how_long_ago,

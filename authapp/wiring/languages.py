@@ -51,8 +51,9 @@ def accepted_language(request: IRequest) -> Language:
     # No browser asks for so much that it would take time to read.
     if not 0 < len(request.environ.get("HTTP_ACCEPT_LANGUAGE", "")) <= MAX_HEADER_LENGTH:
         return languages.default
-    tag = request.accept_language.lookup(languages.tags, default=languages.default.tag)
-    return languages.of(tag)
+    understood = languages.understood
+    tag = request.accept_language.lookup(tuple(understood), default=languages.default.tag)
+    return understood[tag]
 
 
 def locale_name(request: IRequest) -> str:

@@ -234,8 +234,11 @@ class TestSettingUp:
         fill_in(page, SET_UP, code=code)
         before = hashes(db)
 
-        fill_in(page, SET_UP, code=code)
+        again = fill_in(page, SET_UP, code=code)
 
+        assert again.status_int == 400
+        assert again.html.h1.get_text() == "Codes are shown only once"
+        assert again.html.main.find("a", href=STATE)
         assert hashes(db) == before
         assert path_of(app.get(SET_UP)) == STATE
 
@@ -385,8 +388,10 @@ class TestRenewingTheCodes:
         fill_in(page, CODES, **both(phone))
         before = hashes(db)
 
-        assert fill_in(page, CODES, **both(phone)).status_int == 400
+        again = fill_in(page, CODES, **both(phone))
 
+        assert again.status_int == 400
+        assert again.html.h1.get_text() == "Codes are shown only once"
         assert hashes(db) == before
 
     def test_needs_that_it_is_on(self, app):

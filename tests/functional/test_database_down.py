@@ -69,6 +69,14 @@ def test_page_that_needs_the_database_says_that_it_will_be_back(down, method, pa
     assert "unavailable" in caplog.text
 
 
+def test_page_can_be_asked_for_again(down):
+    page = down.get("/account/sessions?a=1&b=%2F", status=503)
+
+    assert page.html.main.find("a", string="Try again")["href"] == "/account/sessions?a=1&b=%2F"
+    form = down.post("/account/profile", {"name": "New"}, status=503)
+    assert form.html.main.find("a", string="Try again") is None
+
+
 @pytest.mark.parametrize("path", ["/", "/account", "/sign-in", "/sign-up", "/readyz"])
 def test_it_says_so_in_a_plain_page(down, path):
     page = down.get(path, status=503)

@@ -126,7 +126,7 @@ def test_a_person_may_leave_it_to_the_browser_again(app, db):
     sign_up(app)
     choose(app, "es")
 
-    page = choose(read_by(app, "de"), "").follow()
+    page = choose(read_by(app, "de"), "auto").follow()
 
     assert language_of(page) == "de"
     assert page.html.find(class_="message-success").get_text() == "Die Sprache wurde geändert."
@@ -140,13 +140,19 @@ def test_languages_are_offered_by_their_own_names(app):
 
     offered = {option["value"]: option for option in select.find_all("option")}
     names = {tag: option.get_text(strip=True) for tag, option in offered.items()}
-    assert {tag: name for tag, name in names.items() if tag} == {
+    assert names == {
+        "auto": "As the browser asks for",
         "en": "English",
         "de": "Deutsch",
         "es": "Español",
     }
-    assert all(option["lang"] == tag for tag, option in offered.items() if tag)
-    assert [tag for tag, option in offered.items() if option.has_attr("selected")] == [""]
+    assert {tag: option.get("lang") for tag, option in offered.items()} == {
+        "auto": None,
+        "en": "en",
+        "de": "de",
+        "es": "es",
+    }
+    assert [tag for tag, option in offered.items() if option.has_attr("selected")] == ["auto"]
 
 
 @pytest.mark.parametrize("chosen", ["fr", "xx", "de-AT", "DE", "<b>", "d" * 10_000])
@@ -169,7 +175,17 @@ def test_programs_choose_as_well(app, db):
 
     assert app.post_json("/account/language", {"language": "de"}).json == {"language": "de"}
     assert db.execute(text("SELECT language FROM users")).scalar_one() == "de"
-    assert app.post_json("/account/language", {"language": None}).json == {"language": None}
+    assert app.post_json("/account/language", {"language": "auto"}).json == {"language": "auto"}
+    assert db.execute(text("SELECT language FROM users")).scalar_one() is None
+
+
+@pytest.mark.parametrize("sent", [{}, {"language": None}, {"language": ""}])
+def test_a_choice_has_to_be_made(app, sent):
+    sign_up(app)
+
+    answer = app.post_json("/account/language", sent, status=400)
+
+    assert answer.json["error"]["fields"] == {"language": ["This field is required."]}
 
 
 def test_letters_are_in_the_language_that_their_reader_has_signed_up_in(app):
@@ -343,3 +359,13 @@ def with_a_view(config: Configurator) -> None:
     config.add_view(
         lambda request: Response(request.locale_name, content_language="fr"), route_name="locale"
     )
+
+
+def test_a_language_is_understood_by_who_asks_for_another_region(migrated_url, db, tmp_path):
+    write_catalogue(tmp_path, "pt-BR", {"Sign in": "Entrar"})
+    site = make_app(migrated_url, language__offered="en pt-BR", language__catalogues=str(tmp_path))
+    app = webtest.TestApp(site, extra_environ=HOST)
+
+    for header in ("pt-BR", "pt", "pt-PT", "pt-PT, en;q=0.8"):
+        assert language_of(app.get("/sign-in", headers={"Accept-Language": header})) == "pt-BR"
+    assert language_of(app.get("/sign-in", headers={"Accept-Language": "ptx"})) == "en"
