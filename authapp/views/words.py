@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
-from pyramid.interfaces import IRequest
+from pyramid.interfaces import IRequest, ITranslationDirectories
 
 from authapp.domain.events import RecordedEvent
 from authapp.languages import Languages
@@ -48,13 +48,17 @@ def functions(request: IRequest) -> Mapping[str, Callable[..., Any]]:
 def _gettext(request: IRequest) -> Mapping[str, Callable[..., str]]:
     """What Jinja's `{% trans %}` and `_()` call, in the place of what is there for all templates.
 
-    A message that is none of ours is the application's: it is looked up as it would be without us.
+    A message that is none of ours is the application's: it is looked up as it would be without us,
+    which takes its time, and is left out where the application has no words to be found.
     """
+    settings = request.registry.settings
+    directories = request.registry.queryUtility(ITranslationDirectories)
+    has_others = bool(directories) or "jinja2.i18n.gettext" in settings
 
     @pass_context
     def gettext(context: Context, message: str, **variables: Any) -> Any:
         text = request.language.gettext(message)
-        if text == message:
+        if has_others and text == message:
             return _others(context, "gettext", message, **variables)
         return _formatted(context, text, variables)
 
@@ -63,7 +67,7 @@ def _gettext(request: IRequest) -> Mapping[str, Callable[..., str]]:
         context: Context, singular: str, plural: str, number: int, **variables: Any
     ) -> Any:
         text = request.language.ngettext(singular, plural, number)
-        if text in {singular, plural}:
+        if has_others and text in {singular, plural}:
             return _others(context, "ngettext", singular, plural, number, **variables)
         return _formatted(context, text, {"num": number, **variables})
 
