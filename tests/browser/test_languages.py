@@ -32,6 +32,24 @@ VISIBLE_TEXT = """() => {
     return [...texts, text, description ? description.content : ""];
 }"""
 
+BROKEN_WORDS = """() => {
+    const broken = [];
+    const walker = document.createTreeWalker(document.querySelector("table"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        if (node.parentElement.closest("bdi")) continue;
+        for (const word of node.data.matchAll(/[\\p{L}\\d]+/gu)) {
+            const range = new Range();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) {
+                broken.push(word[0]);
+            }
+        }
+    }
+    return broken;
+}"""
+
 
 @pytest.fixture
 def pseudo_page(page, catalogues, monkeypatch) -> Page:
@@ -56,3 +74,14 @@ def test_every_word_can_be_translated_and_lines_may_run_from_right_to_left(pseud
         overhang = pseudo_page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert overhang <= 0, f"scrolls sideways at {width} px"
     assert accessibility_problems(pseudo_page) == []
+
+
+@pytest.mark.parametrize("tag", ["en", "de", "es"])
+@pytest.mark.parametrize("name", ["activity", "admin-list", "admin-user"])
+def test_tables_break_no_word_in_the_middle(page, db, monkeypatch, name, tag):
+    monkeypatch.setattr(support, "language", Languages(["en", "de", "es"]).of(tag))
+    page.set_extra_http_headers({"Accept-Language": tag})
+    PAGES[name](page, db)
+    for width in (320, 768, 800, 900, 1024, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(BROKEN_WORDS) == [], f"at {width} px"
