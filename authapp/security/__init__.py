@@ -4,6 +4,7 @@ from pyramid.config import Configurator
 from pyramid.tweens import EXCVIEW
 
 from authapp.domain.second_factor import SecondFactorPolicy
+from authapp.security.farewell import Farewell
 from authapp.security.gate import needs_csrf_token
 from authapp.security.known_browsers import KnownBrowsers
 from authapp.security.policy import SessionSecurityPolicy
@@ -14,7 +15,9 @@ from authapp.settings import Settings
 def includeme(config: Configurator) -> None:
     required = config.registry[Settings].second_factor.required_for_admins
     config.set_security_policy(SessionSecurityPolicy(SecondFactorPolicy(required)))
-    config.registry[KnownBrowsers] = KnownBrowsers(config.registry[Settings].session)
+    session = config.registry[Settings].session
+    config.registry[KnownBrowsers] = KnownBrowsers(session)
+    config.registry[Farewell] = Farewell(session)
     # Where Pyramid puts it unless told otherwise: under the checks of the permission and the token.
     config.add_view_deriver(recent_view, "recent")
     # The gate checks where a request comes from, over http as well as https, so Pyramid's own

@@ -22,6 +22,7 @@ from pyramid.response import Response
 
 from authapp.domain.users import User
 from authapp.domain.visitors import KnownBrowser
+from authapp.security.commits import once_committed
 from authapp.sessions.cookie import Signer, SiteCookie
 from authapp.settings import SessionSettings
 
@@ -92,19 +93,13 @@ class KnownBrowsers:
             self._tell_when_committed(request, self._signer.dumps(kept) if kept else None)
 
     def _tell_when_committed(self, request: IRequest, value: str | None) -> None:
-        outcomes: list[bool] = []
-
-        # Response callbacks run after the commit, and for error pages too.
         def tell(request: IRequest, response: Response) -> None:
-            if outcomes != [True]:
-                return
             if value is None:
                 self._cookie.clear(request, response)
             else:
                 self._cookie.set(request, response, value, max_age=LIFETIME)
 
-        request.tm.get().addAfterCommitHook(outcomes.append)
-        request.add_response_callback(tell)
+        once_committed(request, tell)
 
 
 def _without(browsers: Sequence[KnownBrowser], user_id: UUID) -> Sequence[KnownBrowser]:

@@ -8,6 +8,7 @@ from pyramid.view import view_config
 
 from authapp.domain.errors import InvalidInput, Problem
 from authapp.languages import Languages
+from authapp.security.farewell import Farewell
 from authapp.security.known_browsers import KnownBrowsers
 from authapp.views.account_two_factor import SET_UP
 from authapp.views.form_views import form_view
@@ -89,6 +90,8 @@ def delete(request: IRequest, form: Form) -> Response:
     )
     forget(request)
     request.registry[KnownBrowsers].forget(request, user_id)
+    if not request.wants_json:
+        request.registry[Farewell].say(request)
     return done(request, location=request.route_path("home"), status=204)
 
 

@@ -15,6 +15,7 @@ from pyramid.view import view_config
 
 from authapp.domain.theme import Theme
 from authapp.settings import SiteSettings
+from authapp.views.static_files import compressed, takes_gzip
 
 ROUTE = "brand"
 # As narrow as this, it takes no address from an application that has brands of its own.
@@ -31,8 +32,11 @@ _LOGO_RULE = ".brand img{inline-size:auto;max-inline-size:10rem;object-fit:conta
 
 @dataclass(frozen=True, slots=True)
 class BrandFile:
+    """`compressed` is none where that saves nothing."""
+
     name: str
     content: bytes
+    compressed: bytes | None
     content_type: str
 
 
@@ -78,6 +82,10 @@ def brand(request: IRequest) -> Response:
     response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
     if file.content_type == "image/svg+xml":
         response.headers["Content-Security-Policy"] = _HARMLESS
+    if file.compressed is not None:
+        response.vary = ("Accept-Encoding",)
+        if takes_gzip(request):
+            response.body, response.content_encoding = file.compressed, "gzip"
     return response
 
 
@@ -93,4 +101,5 @@ def _tokens(theme: Theme) -> str:
 
 def _file(stem: str, kind: str, content: bytes, content_type: str) -> BrandFile:
     digest = hashlib.sha256(content).hexdigest()[:16]
-    return BrandFile(f"{stem}-{digest}.{kind}", content, content_type)
+    name = f"{stem}-{digest}.{kind}"
+    return BrandFile(name, content, compressed(content, content_type), content_type)

@@ -4,6 +4,7 @@ from pyramid.interfaces import IRequest
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from authapp.security.farewell import Farewell
 from authapp.views.responses import json, page, user_body
 
 
@@ -12,4 +13,4 @@ def home(request: IRequest) -> Response:
     if request.wants_json:
         user = request.identity
         return json(user_body(user) if user else {"user": None})
-    return page(request, "home")
+    return page(request, "home", is_farewell=request.registry[Farewell].is_due(request))

@@ -119,15 +119,20 @@ def read(path: str, name: str) -> StaticFile:
     """The type is that of the name which it was asked for by."""
     content = Path(path).read_bytes()
     content_type = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
-    compressed = None
-    if content_type.startswith("text/") or content_type in COMPRESSIBLE:
-        compressed = gzip.compress(content, mtime=0)
     return StaticFile(
         content=content,
-        compressed=compressed if compressed and len(compressed) < len(content) else None,
+        compressed=compressed(content, content_type),
         hash=hashlib.sha256(content).hexdigest()[:HASH_LENGTH],
         content_type=content_type,
     )
+
+
+def compressed(content: bytes, content_type: str) -> bytes | None:
+    """None where that saves nothing."""
+    if not content_type.startswith("text/") and content_type not in COMPRESSIBLE:
+        return None
+    smaller = gzip.compress(content, mtime=0)
+    return smaller if len(smaller) < len(content) else None
 
 
 class HashCacheBuster(QueryStringCacheBuster):  # type: ignore[misc]

@@ -248,6 +248,12 @@ def delete_errors(page: Page) -> None:
     send(page, "Delete my account")
 
 
+def delete_done(page: Page) -> None:
+    delete_empty(page)
+    fill_in(page, current_password=PASSWORD)
+    send(page, "Delete my account")
+
+
 def sessions_alone(page: Page) -> None:
     have_account(page)
     page.goto("/account/sessions")
@@ -476,6 +482,7 @@ _WAYS = (
     activity_end,
     delete_empty,
     delete_errors,
+    delete_done,
     sessions_alone,
     sessions_others,
     sessions_ended,

@@ -126,8 +126,13 @@ def cookies_set(response: TestResponse) -> list[Morsel[str]]:
 
 
 def session_cookie(response: TestResponse) -> Morsel[str]:
-    """The one cookie that the response sets, but for the one that makes the browser known."""
-    [morsel] = [morsel for morsel in cookies_set(response) if not is_device(morsel)]
+    """The one cookie that the response sets, but for the one that makes the browser known, and the
+    one that says farewell."""
+    [morsel] = [
+        morsel
+        for morsel in cookies_set(response)
+        if not is_device(morsel) and not is_farewell(morsel)
+    ]
     return morsel
 
 
@@ -139,6 +144,10 @@ def device_cookie(response: TestResponse) -> Morsel[str]:
 
 def is_device(cookie: Morsel[str]) -> bool:
     return cookie.key in {"device", "__Host-device"}
+
+
+def is_farewell(cookie: Morsel[str]) -> bool:
+    return cookie.key in {"farewell", "__Host-farewell"}
 
 
 def is_cleared(cookie: Morsel[str]) -> bool:

@@ -10,6 +10,7 @@ from tests.functional.support import (
     NAME,
     PASSWORD,
     another,
+    cookies_set,
     count,
     errors_beside,
     events,
@@ -17,6 +18,7 @@ from tests.functional.support import (
     forget_the_past,
     greeting,
     is_cleared,
+    is_farewell,
     letters,
     path_of,
     session_cookie,
@@ -46,6 +48,35 @@ def test_user_and_sessions_are_gone(app, db):
     assert [greeting(browser) for browser in (app, other, stranger)] == [None, None, "Bo"]
     assert db.execute(text("SELECT name FROM users")).scalars().all() == ["Bo"]
     assert count(db, "sessions") == 1
+
+
+def test_the_next_page_says_so_once(app):
+    sign_up(app)
+    answer = delete(app)
+    [farewell] = [cookie for cookie in cookies_set(answer) if is_farewell(cookie)]
+    assert farewell["httponly"]
+    assert farewell["max-age"] == "60"
+
+    page = answer.follow(status=200)
+
+    message = page.html.find(class_="message")
+    assert message.get_text() == "Your account and all that belongs to it have been deleted."
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "Cookie" in page.headers["Vary"]
+    assert [is_cleared(c) for c in cookies_set(page) if is_farewell(c)] == [True]
+    assert app.get("/").html.find(class_="message") is None
+
+
+def test_where_nothing_was_deleted_nobody_is_told_so(app):
+    sign_up(app)
+
+    refused = delete(app, password="not the password")
+    program = app.post_json(ADDRESS, {"current_password": PASSWORD}, status=204)
+
+    assert not [c for answer in (refused, program) for c in cookies_set(answer) if is_farewell(c)]
+    assert another(app).get("/").html.find(class_="message") is None
+    forged = another(app).get("/", headers={"Cookie": "farewell=<b>x</b>"})
+    assert forged.html.find(class_="message") is None
 
 
 def test_address_is_free_again(app):

@@ -1,5 +1,6 @@
 """What the settings make of the looks, over HTTP."""
 
+import gzip
 import re
 
 import pytest
@@ -15,7 +16,7 @@ from tests.functional.support import JSON, cookies_set, statements_on
 SVG = (
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 1">'
     b"<style>rect{fill:#6d28d9}</style><script>alert(1)</script>"
-    b'<rect width="4" height="1"/></svg>'
+    b'<rect width="4" height="1"/><desc>' + b"plum " * 60 + b"</desc></svg>"
 )
 
 
@@ -97,6 +98,22 @@ def test_files_are_kept_for_a_year_and_cost_nothing(branded):
             assert cookies_set(answer) == []
             assert branded.head(path, status=200).body == b""
     assert statements == []
+
+
+def test_what_saves_something_is_compressed_for_those_who_take_it(branded):
+    logo = logo_of(branded.get("/"))
+
+    compressed, plain = (
+        Request.blank(logo, {**HOST, "HTTP_ACCEPT_ENCODING": accepted}).get_response(branded.app)
+        for accepted in ("gzip, br", "")
+    )
+
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert int(compressed.headers["Content-Length"]) < len(SVG)
+    assert gzip.decompress(compressed.body) == SVG
+    assert "Content-Encoding" not in plain.headers
+    assert plain.body == SVG
+    assert compressed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
 def test_another_hash_is_not_found_and_not_kept(branded):
