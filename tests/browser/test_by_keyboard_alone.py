@@ -128,3 +128,128 @@ def test_other_session_is_ended(either_page):
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(1)
     page.goto("/")
     expect(page.get_by_role("main")).to_contain_text(NAME)
+
+
+def says(page: Page, words: str) -> None:
+    expect(page.get_by_role("status")).to_contain_text(words)
+
+
+def test_name_language_and_news_are_chosen(either_page):
+    page = either_page
+    have_account(page)
+    page.goto("/account")
+    tab_to(field(page, "Name"))
+    page.keyboard.press("ControlOrMeta+a")
+    type_in(page, "Ada King")
+    says(page, "Your name has been changed.")
+
+    tab_to(page.get_by_role("combobox", name="Language"))
+    page.keyboard.press("e")  # As in all lists: to what begins with it.
+    press_button(page, "Save language")
+    says(page, "Your language has been changed.")
+    expect(page.get_by_role("combobox", name="Language")).to_have_value("en")
+
+    go_by_link(page, "See what happened to your account")
+    tab_to(field(page, "Email me about sign-ins with new browsers"))
+    page.keyboard.press("Space")
+    press_button(page, "Save")
+    says(page, "You no longer get emails about sign-ins with new browsers.")
+
+
+def test_password_is_changed(either_page):
+    page = either_page
+    have_account(page)
+    page.goto("/account")
+    go_by_link(page, "Change your password")
+    expect(field(page, "Current password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    tab_to(field(page, "New password"))
+    type_in(page, "short")
+    expect(field(page, "New password")).to_be_focused()
+    tab_to_before(page, "Current password")
+    page.keyboard.type(PASSWORD)
+    tab_to(field(page, "New password"))
+    type_in(page, NEW_PASSWORD)
+    says(page, "Your password has been changed.")
+
+
+def tab_to_before(page: Page, label: str) -> None:
+    for _ in range(5):
+        page.keyboard.press("Shift+Tab")
+        if field(page, label).evaluate("(element) => element === document.activeElement"):
+            return
+    raise AssertionError(f"{label} is not reached by Shift and Tab")
+
+
+def test_address_is_verified_and_changed_by_links_in_mails(either_page, app):
+    page = either_page
+    have_account(page)
+    page.goto(link_in(deliver(app)[-1]))
+    press_button(page, "Yes, it is mine")
+    says(page, f"{EMAIL} has been verified")
+
+    go_by_link(page, "Change your email address")
+    expect(field(page, "New email")).to_be_focused()
+    page.keyboard.type("ada@example.org")
+    tab_to(field(page, "Current password"))
+    type_in(page, PASSWORD)
+    says(page, "An email is on its way to ada@example.org.")
+    [link] = [link_in(letter) for letter in deliver(app) if letter.recipient == "ada@example.org"]
+    page.goto(link)
+    press_button(page, "Yes, it is mine")
+    says(page, "ada@example.org has been verified")
+
+
+def test_recovery_codes_are_renewed_and_two_factor_authentication_turned_off(either_page, db):
+    page = either_page
+    have_account(page)
+    page.goto("/account/two-factor")
+    press_button(page, "Set up")
+    authenticator = pyotp.TOTP(page.locator("main code").inner_text().replace(" ", ""))
+    tab_to(field(page, "Code"))
+    type_in(page, authenticator.now())
+    go_by_link(page, "I have saved them")
+
+    go_by_link(page, "Get new recovery codes")
+    give_both(page, authenticator.at(time.time() + 30))
+    recovery_code = page.locator("main code").first.inner_text()
+    go_by_link(page, "I have saved them")
+    go_by_link(page, "Turn off two-factor authentication")
+    give_both(page, recovery_code)
+    says(page, "Two-factor authentication has been turned off.")
+
+
+def give_both(page: Page, code: str) -> None:
+    expect(field(page, "Current password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.name") != "code":
+        page.keyboard.press("Tab")
+    type_in(page, code)
+
+
+def test_account_is_deleted(either_page):
+    page = either_page
+    have_account(page)
+    page.goto("/account")
+    go_by_link(page, "Delete your account")
+    expect(field(page, "Current password")).to_be_focused()
+    type_in(page, PASSWORD)
+    says(page, "Your account and all that belongs to it have been deleted.")
+    assert path_of(page) == "/"
+
+
+def test_administrator_finds_somebody_and_keeps_them_out(either_page, open_page, db):
+    page, grace = either_page, "grace@example.org"
+    have_account(page)
+    have_account(open_page(), "Grace Hopper", grace)
+    db.execute(text("UPDATE users SET role = 'admin' WHERE email = :email"), {"email": EMAIL})
+    page.goto("/")
+    go_by_link(page, "Admin")
+    tab_to(field(page, "Email begins with, or id"))
+    type_in(page, "grace")
+    go_by_link(page, grace)
+    press_button(page, "Disable this account")
+    says(page, "The account is disabled, and all of its sessions have ended.")
+    press_button(page, "Enable this account")
+    says(page, "The account is enabled.")
