@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from gettext import NullTranslations
 from io import BytesIO
 from pathlib import Path
@@ -120,7 +121,7 @@ class Languages:
 
         Raises `LanguageError` for a language that there is no catalogue for.
         """
-        self._languages = {tag: _load(tag, [DIRECTORY, *directories]) for tag in tags}
+        self._languages = {tag: _load(tag, (DIRECTORY, *directories)) for tag in tags}
         self.default = self._languages[tags[0]]
 
     def __iter__(self) -> Iterator[Language]:
@@ -144,7 +145,8 @@ class Languages:
         return self._languages.get(tag or "", self.default)
 
 
-def _load(tag: str, directories: Sequence[Path]) -> Language:
+@lru_cache  # A process reads them in several places, and they do not change.
+def _load(tag: str, directories: tuple[Path, ...]) -> Language:
     found: NullTranslations | None = None
     for directory in directories:
         catalogue = directory / tag.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.mo"

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ class LetterWriter:
         self._users = users
         self._tokens = tokens
         self._announcer = announcer
-        self._html = _templates("html", folders, autoescape=True)
-        self._text = _templates("text", folders, autoescape=False)
+        self._html = _templates("html", tuple(folders), autoescape=True)
+        self._text = _templates("text", tuple(folders), autoescape=False)
         if folders:
             for folder in folders:
                 _check_names(folder)
@@ -242,7 +243,8 @@ def _one_line(text: str) -> str:
     return "".join(" " if has_control_characters(character) else character for character in text)
 
 
-def _templates(form: str, folders: Sequence[Path], *, autoescape: bool) -> Environment:
+@lru_cache  # To read a template takes longer than to fill it in.
+def _templates(form: str, folders: tuple[Path, ...], *, autoescape: bool) -> Environment:
     """The letters, which are the same in either form, with the layout and the parts of this one."""
     environment = Environment(
         loader=ChoiceLoader(

@@ -81,6 +81,12 @@ class Stamp:
         status = Path(path).stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
+    def is_unchanged(self) -> bool:
+        try:
+            return Stamp.of(self.path) == self
+        except OSError:
+            return False
+
 
 class StaticFiles:
     """Files that have been read, once each, so that the hash in an address and what is sent under
@@ -103,15 +109,13 @@ class StaticFiles:
 
     def _get(self, name: str) -> StaticFile | None:
         known = self._read.get(name)
-        if known is not None and not self._watch:
+        if known is not None and (not self._watch or known[0].is_unchanged()):
             return known[1]
         path = self._view.find_resource_path(name)
         if path is None or not os.path.isfile(path):  # noqa: PTH113
             return None
-        stamp = Stamp.of(path)
-        if known is None or known[0] != stamp:
-            known = (stamp, read(path, name))
-            self._read[name] = known
+        known = (Stamp.of(path), read(path, name))
+        self._read[name] = known
         return known[1]
 
 
