@@ -467,7 +467,6 @@ class TestLogos:
             ("authapp:static/nothing.svg", "a file that can be read: No such file or directory"),
             ("authapp:static/site.css", "a picture in SVG, PNG or WebP"),
             ("nowhere:logo.svg", "in a package that can be imported: nowhere"),
-            ("authapp.languages:logo.svg", "in a package that can be imported: authapp.languages"),
             ("..authapp:logo.svg", "in a package that can be imported"),
             (":logo.svg", "in a package that can be imported"),
             ("https://example.com/logo.svg", "in a package that can be imported: https"),
