@@ -4,6 +4,7 @@ from collections.abc import Container
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import psycopg2
 from psycopg2.extensions import TransactionRollbackError, parse_dsn
@@ -79,10 +80,15 @@ class Retryable(exc.OperationalError, TransientError):  # type: ignore[misc]  # 
     """
 
 
+# SQLAlchemy's own `event.contains` goes by an engine's `id`, which another one may have had before.
+_telling: WeakSet[Engine] = WeakSet()
+
+
 def tell_retryable_errors(engine: Engine) -> None:
     """Makes the engine raise `Retryable` where it applies; may be called more than once."""
-    if not event.contains(engine, "handle_error", _raise_retryable):
+    if engine not in _telling:
         event.listen(engine, "handle_error", _raise_retryable)
+        _telling.add(engine)
 
 
 def _raise_retryable(context: ExceptionContext) -> None:

@@ -1,5 +1,6 @@
 """What the engine tells libpq, and what the URL says instead."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
@@ -7,9 +8,9 @@ from urllib.parse import quote, urlencode
 
 import psycopg2
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 
-from authapp.repositories.engine import make_engine
+from authapp.repositories.engine import make_engine, tell_retryable_errors
 from authapp.settings import load_database_settings
 
 DEFAULTS = {
@@ -65,3 +66,18 @@ def test_a_server_that_vanishes_is_noticed_soon(url):
 
 def test_what_the_url_says_comes_first(url):
     assert dict(told(url(SAID))) == DEFAULTS | SAID | {"on the server": "reports"}
+
+
+def test_engine_that_takes_the_place_of_another_one_in_memory_tells_retryable_errors():
+    places, dialects, taken = set(), [], 0
+    while taken < 3:
+        engine = create_engine("postgresql+psycopg2://nobody@nowhere/nothing")
+        taken += id(engine) in places
+        places.add(id(engine))
+        tell_retryable_errors(engine)
+        tell_retryable_errors(engine)
+        assert len(engine.dialect.dispatch.handle_error) == 1
+        # What an engine leaves behind, its dialect for example, may live on.
+        dialects.append(engine.dialect)
+        del engine
+        gc.collect()
